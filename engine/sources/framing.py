@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picture pixels → portrait space: one square box per picture, cut and scaled with its alpha and landmarks.
+
+A set of equal square pictures is used whole, which keeps its background aligned between the pictures; any other
+picture is cut around the face, the face's height being half of the box as in a webcam portrait. Any thread.
+
+Convention:
+    as `engine.geometry`: integer coordinates on pixel centres, portrait space spans [-1, 1] over the box. Boxes lie
+    on whole pixels, so that nothing blurs a picture used whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cv import cv2
+from engine.geometry import Box, keypoints_from_landmarks, square_around
+from engine.sources.analysis import NEUTRAL_GREY, AnalysedPicture
+from engine.types import SourceImage
+
+__all__ = ["FACE_HEIGHTS_PER_SIDE", "SquareBox", "choose_boxes", "cut_image", "face_box", "frame_picture"]
+
+FACE_HEIGHTS_PER_SIDE = 2.0  # the box is this many landmark heights tall
+
+# A whole picture serves as the portrait while its face is roughly where a cut would have put it.
+_WHOLE_FACE_SHARE = (0.30, 0.75)  # landmark height over picture height
+_WHOLE_CENTRE_OFF = 0.22  # distance of the landmarks' centre from the middle, over the side
+_BLEED_SHARE = 0.02  # how far a cut-out's edge colour reaches into the transparent part, over the side
+
+
+@dataclass(frozen=True, slots=True)
+class SquareBox:
+    """A square of whole pixels in a picture; it may reach past the picture's edges."""
+
+    left_px: int
+    top_px: int
+    side_px: int
+
+    @property
+    def box(self) -> Box:
+        """The same square as `engine.geometry` spells it."""
+        middle = (self.side_px - 1) / 2.0
+        return Box(self.left_px + middle, self.top_px + middle, float(self.side_px))
+
+
+def face_box(xy_px: NDArray[np.floating[Any]]) -> SquareBox:
+    """Return the portrait box around a face's landmarks (P, 2 or 3), rounded to whole pixels."""
+    box = square_around(xy_px, margin=FACE_HEIGHTS_PER_SIDE)
+    return SquareBox(round(box.left_px + 0.5), round(box.top_px + 0.5), max(2, round(box.side_px)))
+
+
+def choose_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
+    """Return the portrait box of each picture of one set."""
+    sizes = {picture.picture.size_wh for picture in pictures}
+    width, height = next(iter(sizes), (0, 0))
+    if len(sizes) == 1 and width == height and all(_sits_well(picture) for picture in pictures):
+        return [SquareBox(0, 0, width)] * len(pictures)
+    return [face_box(picture.landmarks_px) for picture in pictures]
+
+
+def _sits_well(analysed: AnalysedPicture) -> bool:
+    whole = SquareBox(0, 0, analysed.picture.size_wh[0]).box
+    keypoints = keypoints_from_landmarks(analysed.landmarks_px, box=whole)[:, :2]
+    low, high = keypoints.min(0), keypoints.max(0)
+    share = float(high[1] - low[1]) / 2.0
+    off = float(np.hypot(*(low + high))) / 4.0
+    inside = bool((np.abs(keypoints) <= 1.0).all())
+    return inside and _WHOLE_FACE_SHARE[0] <= share <= _WHOLE_FACE_SHARE[1] and off <= _WHOLE_CENTRE_OFF
+
+
+def cut_image(image: NDArray[np.uint8], box: SquareBox, *, side_px: int) -> NDArray[np.uint8]:
+    """Cut a box out of an image and scale it to the portrait side.
+
+    Past the image's edges the image goes on mirrored (reflect-101), as in training.
+
+    Shapes:
+        image: (H, W) or (H, W, C) uint8. returns: (side, side) or (side, side, C) uint8.
+    """
+    height, width = image.shape[:2]
+    right_px, bottom_px = box.left_px + box.side_px, box.top_px + box.side_px
+    before_x, before_y = max(0, -box.left_px), max(0, -box.top_px)
+    after_x, after_y = max(0, right_px - width), max(0, bottom_px - height)
+    if before_x or before_y or after_x or after_y:
+        border = (before_y, after_y, before_x, after_x)
+        image = np.asarray(cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101), np.uint8)
+    left, top = box.left_px + before_x, box.top_px + before_y
+    cut = image[top : top + box.side_px, left : left + box.side_px]
+    if box.side_px == side_px:
+        return np.ascontiguousarray(cut)
+    smooth = cv2.INTER_AREA if box.side_px > side_px else cv2.INTER_CUBIC
+    scaled: NDArray[np.uint8] = cv2.resize(cut, (side_px, side_px), interpolation=smooth).astype(np.uint8)
+    return scaled
+
+
+def frame_picture(analysed: AnalysedPicture, box: SquareBox, *, name: str, side_px: int) -> SourceImage:
+    """Return the portrait of one picture: pixels, matte and keypoints through the same box."""
+    keypoints = keypoints_from_landmarks(analysed.landmarks_px, box=box.box)
+    if analysed.picture.alpha is None:
+        rgb = cut_image(analysed.picture.rgb, box, side_px=side_px)
+        return SourceImage(name, rgb, cut_image(analysed.matte, box, side_px=side_px), keypoints)
+    rgb, alpha = _cut_cutout(analysed.picture.rgb, analysed.picture.alpha, box, side_px)
+    return SourceImage(name, rgb, alpha, keypoints)
+
+
+def _cut_cutout(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], box: SquareBox, side_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Cut a picture with its own alpha channel.
+
+    Colours are scaled weighted by alpha: what a drawing program leaves under transparent pixels (often black)
+    must not seep into the hair. Just outside the edge the person's colour goes on, farther out it is grey.
+    """
+    cover = alpha.astype(np.float32)[..., None] / 255.0
+    weighted = np.concatenate([rgb * cover, cover * 255.0], axis=2)
+    cut = cut_image(np.rint(weighted).astype(np.uint8), box, side_px=side_px).astype(np.float32)
+    reach_px = max(1, round(side_px * _BLEED_SHARE))
+    spread = cv2.GaussianBlur(cut, (2 * reach_px + 1, 2 * reach_px + 1), 0)
+    small_alpha = cut[..., 3:]
+    own = cut[..., :3] * (255.0 / np.maximum(small_alpha, 1.0))
+    near = spread[..., :3] * (255.0 / np.maximum(spread[..., 3:], 1.0))
+    # Eight-bit weighted colours are coarse where alpha is nearly nothing: blend from the neighbourhood there.
+    trust = np.clip(small_alpha / 64.0, 0.0, 1.0)
+    person = own * trust + near * (1.0 - trust)
+    reach = np.clip(np.maximum(spread[..., 3:], small_alpha) / 32.0, 0.0, 1.0)
+    colour = person * reach + NEUTRAL_GREY * (1.0 - reach)
+    return np.rint(np.clip(colour, 0, 255)).astype(np.uint8), np.rint(cut[..., 3]).astype(np.uint8)

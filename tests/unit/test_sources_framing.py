@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Portrait boxes: when a set is used whole, where a cut lies, and that pixels, alpha and keypoints agree."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.cv import cv2
+from engine.sources.analysis import AnalysedPicture
+from engine.sources.framing import FACE_HEIGHTS_PER_SIDE, SquareBox, choose_boxes, cut_image, face_box, frame_picture
+from engine.sources.picture import Picture
+from tests.helpers.source_faces import landmarks_at, portrait_rgb
+
+
+def analysed(size_wh, landmarks_px, *, rgb=None, alpha=None, matte=None) -> AnalysedPicture:
+    rgb = portrait_rgb(size_wh) if rgb is None else rgb
+    picture = Picture("p.png", rgb, alpha, size_wh, "0" * 64)
+    matte = np.full(rgb.shape[:2], 255, np.uint8) if matte is None else matte
+    return AnalysedPicture(picture, landmarks_px, matte if alpha is None else alpha)
+
+
+def test_equal_square_pictures_are_used_whole():
+    pictures = [analysed((400, 400), landmarks_at((200 + shift, 190), 180)) for shift in (0, 20, -30)]
+    assert choose_boxes(pictures) == [SquareBox(0, 0, 400)] * 3
+
+
+def test_any_picture_out_of_line_cuts_all():
+    good = analysed((400, 400), landmarks_at((200, 200), 180))
+    for other in (
+        analysed((500, 500), landmarks_at((250, 250), 200)),  # another size
+        analysed((400, 400), landmarks_at((200, 200), 90)),  # a small face
+        analysed((400, 400), landmarks_at((200, 200), 330)),  # too close
+        analysed((400, 400), landmarks_at((310, 200), 150)),  # far from the middle
+        analysed((400, 400), landmarks_at((200, 90), 190)),  # cut by the edge
+    ):
+        boxes = choose_boxes([good, other])
+        assert boxes[0] == face_box(good.landmarks_px)
+        assert boxes[1] == face_box(other.landmarks_px)
+    wide = analysed((500, 400), landmarks_at((200, 200), 180))
+    assert choose_boxes([wide, wide]) == [face_box(wide.landmarks_px)] * 2
+
+
+def test_face_box_is_centred_and_scaled():
+    landmarks = landmarks_at((120.3, 77.8), 60.0)
+    box = face_box(landmarks)
+    assert box.side_px == round(60 * FACE_HEIGHTS_PER_SIDE)
+    assert abs(box.box.centre_x_px - 120.3) <= 0.5
+    assert abs(box.box.centre_y_px - 77.8) <= 0.5
+
+
+def test_whole_picture_at_its_own_size_is_untouched():
+    rgb = portrait_rgb((256, 256))
+    np.testing.assert_array_equal(cut_image(rgb, SquareBox(0, 0, 256), side_px=256), rgb)
+
+
+def test_cut_inside_equals_the_slice():
+    rgb = portrait_rgb((300, 200))
+    np.testing.assert_array_equal(cut_image(rgb, SquareBox(40, 10, 128), side_px=128), rgb[10:138, 40:168])
+
+
+def test_cut_past_the_edges_is_mirrored():
+    rgb = portrait_rgb((100, 80))
+    wanted = cv2.copyMakeBorder(rgb, 30, 40, 25, 25, cv2.BORDER_REFLECT_101)
+    np.testing.assert_array_equal(cut_image(rgb, SquareBox(-25, -30, 150), side_px=150), wanted)
+
+
+def test_shrinking_averages():
+    checkers = np.kron(np.indices((64, 64)).sum(0) % 2, np.ones((1, 1))).astype(np.uint8) * 200
+    small = cut_image(np.dstack([checkers] * 3), SquareBox(0, 0, 64), side_px=16)
+    np.testing.assert_array_equal(small, np.full((16, 16, 3), 100))
+
+
+def test_keypoints_point_at_the_same_pixels_after_the_cut():
+    """A bright dot under one landmark is found where the keypoint says it is."""
+    landmarks = landmarks_at((180, 150), 90)
+    rgb = np.zeros((320, 400, 3), np.uint8)
+    x, y = landmarks[4, :2]
+    cv2.circle(rgb, (round(float(x)), round(float(y))), 5, (255, 255, 255), -1, cv2.LINE_AA)
+    image = frame_picture(analysed((400, 320), landmarks, rgb=rgb), face_box(landmarks), name="a", side_px=256)
+    weights = image.rgb[..., 0].astype(float)
+    centre = [(weights.sum(axis) * np.arange(256)).sum() / weights.sum() for axis in (0, 1)]
+    found = (np.array(centre) + 0.5) / 128 - 1
+    np.testing.assert_allclose(found, image.keypoints[4, :2], atol=1.2 / 128)
+    assert image.name == "a"
+    np.testing.assert_allclose(np.ptp(image.keypoints[:, 1]), 2 / FACE_HEIGHTS_PER_SIDE, atol=0.02)
+
+
+def test_matte_goes_through_the_same_box():
+    matte = np.zeros((400, 400), np.uint8)
+    matte[100:300, 150:250] = 255
+    landmarks = landmarks_at((200, 200), 180)
+    image = frame_picture(analysed((400, 400), landmarks, matte=matte), SquareBox(0, 0, 400), name="a", side_px=200)
+    assert image.alpha[50:150, 75:125].min() == 255
+    assert image.alpha[:49].max() == 0
+    assert image.alpha.sum() == 255 * 100 * 50
+
+
+def test_cutout_edges_keep_the_persons_colour():
+    """What a drawing program leaves under transparent pixels never shows."""
+    rgb = np.zeros((400, 400, 3), np.uint8)  # black under the transparent part
+    alpha = np.zeros((400, 400), np.uint8)
+    cv2.circle(alpha, (200, 200), 120, 255, -1, cv2.LINE_AA)
+    rgb[alpha > 0] = (220, 120, 60)
+    landmarks = landmarks_at((200, 200), 180)
+    image = frame_picture(
+        analysed((400, 400), landmarks, rgb=rgb, alpha=alpha), SquareBox(0, 0, 400), name="a", side_px=150
+    )
+    person = image.alpha > 0
+    assert np.abs(image.rgb[person].astype(int) - (220, 120, 60)).max() <= 6
+    near = (cv2.dilate(image.alpha, np.ones((3, 3), np.uint8)) > 0) & ~person
+    assert np.abs(image.rgb[near].astype(int) - (220, 120, 60)).mean() < 25
+    np.testing.assert_array_equal(image.rgb[0, 0], (128, 128, 128))
+
+
+def test_empty_list_has_no_boxes():
+    assert choose_boxes([]) == []
