@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Assembly: builds a `Renderer` or `Pipeline` from names and options, and runs whole jobs. Any one thread.
+
+    assembly.py       source set, tracker, warper, compositor → Renderer, Pipeline
+    offline.py        a driving file → an animated file, every frame
+    demo.py           the built-in set driven by the built-in clip
+    contact_sheet.py  driver and character side by side over time
+
+Names are resolved on first use, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.app.assembly import FaceAnalyser, build_pipeline, build_renderer, load_sources
+    from engine.app.demo import demo_job
+    from engine.app.offline import AnimateJob, Animation, animate
+
+__all__ = [
+    "AnimateJob",
+    "Animation",
+    "FaceAnalyser",
+    "animate",
+    "build_pipeline",
+    "build_renderer",
+    "demo_job",
+    "load_sources",
+]
+
+_HOME = {
+    "AnimateJob": "offline",
+    "Animation": "offline",
+    "FaceAnalyser": "assembly",
+    "animate": "offline",
+    "build_pipeline": "assembly",
+    "build_renderer": "assembly",
+    "demo_job": "demo",
+    "load_sources": "assembly",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A driving file → an animated file: every frame is rendered, and the file's own time stamps are kept.
+
+Runs on the calling thread; nothing is dropped and nothing is paced. Ctrl-C closes the output, so that what was
+rendered so far plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.app.assembly import build_renderer
+from engine.app.contact_sheet import ContactSheet
+from engine.capture import Camera, open_camera
+from engine.config import LiveSettings
+from engine.errors import NoFaceInDriver
+from engine.renderer import Renderer
+from engine.sinks import Mp4Sink, Sink
+
+__all__ = ["AnimateJob", "Animation", "animate", "render_all"]
+
+_NS_PER_S = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class AnimateJob:
+    """What to animate, with what, into what.
+
+    source_set: name or path. driving: what `engine.capture.open_camera` takes. out: the MP4. sheet: a contact sheet
+    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time.
+    """
+
+    source_set: str
+    driving: str
+    out: Path
+    sheet: Path | None = None
+    sources: int | None = None
+    model: str = "lite"
+    backend: str = "auto"
+    limit_s: float | None = None
+    settings: LiveSettings = field(default_factory=LiveSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """What a job did. lost_count: frames in which no face was found. complete: False when it was interrupted."""
+
+    frame_count: int
+    lost_count: int
+    duration_s: float
+    complete: bool = True
+
+
+def animate(
+    job: AnimateJob,
+    *,
+    announce: Callable[[str], None] = lambda _line: None,
+    advance: Callable[[int, int | None], None] = lambda _done, _total: None,
+) -> Animation:
+    """Do a job.
+
+    Args:
+        announce: see `build_renderer`. advance: called with (frames done, frames in all or None).
+    Raises:
+        NoFaceInDriver: not one frame showed a face.
+        PuppeteerError: as the stages raise it.
+    """
+    sheet = ContactSheet(title=f"{Path(job.driving).name} drives {Path(job.source_set).stem}") if job.sheet else None
+    with (
+        open_camera(job.driving, paced=False) as camera,
+        build_renderer(
+            job.source_set,
+            sources=job.sources,
+            model=job.model,
+            backend=job.backend,
+            settings=job.settings,
+            announce=announce,
+        ) as renderer,
+        Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps) as sink,
+    ):
+        total = getattr(camera, "frame_count", None)
+        done = render_all(
+            camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
+        )
+    if sheet is not None and job.sheet is not None and done.frame_count:
+        sheet.save(job.sheet)
+    return done
+
+
+def render_all(
+    camera: Camera,
+    renderer: Renderer,
+    sink: Sink,
+    *,
+    sheet: ContactSheet | None = None,
+    limit_s: float | None = None,
+    advance: Callable[[int], None] = lambda _done: None,
+) -> Animation:
+    """Render every frame of `camera` into `sink`; the caller closes all three.
+
+    Raises:
+        NoFaceInDriver: not one frame showed a face.
+        PuppeteerError: as the stages raise it.
+    """
+    count = lost = 0
+    first_ns = last_ns = 0
+    try:
+        while (frame := camera.read()) is not None:
+            first_ns = first_ns if count else frame.captured_ns
+            at_s = (frame.captured_ns - first_ns) / _NS_PER_S
+            if limit_s is not None and at_s >= limit_s:
+                break
+            output = renderer.render(frame)
+            sink.send(output)
+            lost += not renderer.tracked
+            if sheet is not None:
+                sheet.offer(count, at_s=at_s, driver=frame.rgb, output=output)
+            last_ns = frame.captured_ns
+            count += 1
+            advance(count)
+    except KeyboardInterrupt:
+        return Animation(count, lost, (last_ns - first_ns) / _NS_PER_S, complete=False)
+    if lost == count:
+        raise NoFaceInDriver(
+            f"No face was found in the driving video: expected one in some of its {count} frames, got none "
+            f"({camera.info.name}).",
+            hint="Use a video that shows one face from the front, well lit and at least 80 pixels wide.",
+        )
+    return Animation(count, lost, (last_ns - first_ns) / _NS_PER_S)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress bars and the log file. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+__all__ = ["Advance", "log_path", "logging_to_file", "progress"]
+
+Advance = Callable[[int, int | None], None]  # (done, total or None where it is unknown)
+
+_LOG_BYTES = 1_000_000
+
+
+def log_path() -> Path:
+    """Return where the log is kept."""
+    from platformdirs import user_log_path
+
+    return user_log_path("bunraku", appauthor=False) / "bunraku.log"
+
+
+@contextlib.contextmanager
+def logging_to_file() -> Iterator[None]:
+    """Keep the engine's log lines in a file of the user's log folder, and show warnings on stderr."""
+    logger = logging.getLogger("engine")
+    before = logger.level
+    handlers: list[logging.Handler] = [_warnings_to_stderr()]
+    # A folder that cannot be written costs the log, not the run.
+    with contextlib.suppress(OSError):
+        path = log_path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"))
+        handlers.append(file)
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _warnings_to_stderr() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    # The guard has its own sentence for what ends a run.
+    handler.addFilter(lambda record: record.name != "engine.cli.guard")
+    return handler
+
+
+@contextlib.contextmanager
+def progress(what: str, *, quiet: bool = False, unit: str = "frames") -> Iterator[Advance]:
+    """Show a bar on stderr while the body runs; yields the function to call with (done, total)."""
+    if quiet:
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

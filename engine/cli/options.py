@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.config import LiveSettings, load_settings
+from engine.errors import InvalidSetting
+
+__all__ = [
+    "AbsoluteOption",
+    "BackendOption",
+    "BackgroundOption",
+    "FpsOption",
+    "MirrorOption",
+    "ModelOption",
+    "QuietOption",
+    "SetOption",
+    "SettingsOption",
+    "SizeOption",
+    "SourcesOption",
+    "parse_counts",
+    "parse_size",
+    "settings_from",
+]
+
+SetOption = Annotated[
+    str, typer.Option("--set", metavar="NAME|PATH", help="Source set: a name of `set list` or a path.")
+]
+ModelOption = Annotated[str, typer.Option("--model", help="Warping model: lite or full.")]
+BackendOption = Annotated[str, typer.Option("--backend", help="What computes: auto, openvino, torch, tensorrt, …")]
+SourcesOption = Annotated[
+    int | None, typer.Option("--sources", min=1, help="Use only the first N pictures of the set.")
+]
+SizeOption = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of the picture that goes out.")]
+BackgroundOption = Annotated[
+    str | None, typer.Option("--background", help='"source", "green", "#rrggbb" or the path of a picture.')
+]
+MirrorOption = Annotated[bool, typer.Option("--mirror", help="Flip the character left to right.")]
+AbsoluteOption = Annotated[
+    bool, typer.Option("--absolute", help="Copy positions instead of adding motion to the character's own face.")
+]
+FpsOption = Annotated[float | None, typer.Option("--fps", help="Frames per second offered to the outputs.")]
+SettingsOption = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings file; the options here win over it.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (width, height) of a text such as 1280x720.
+
+    Raises:
+        InvalidSetting: the text is something else.
+    """
+    match = re.fullmatch(r"(\d+)\s*[xX×]\s*(\d+)", text.strip())
+    if match is None:
+        raise InvalidSetting(f"--size must be WIDTHxHEIGHT such as 1280x720, got {text!r}.", name="size", value=text)
+    return int(match[1]), int(match[2])
+
+
+def parse_counts(text: str, *, name: str) -> tuple[int, ...]:
+    """Return the numbers of a text such as 1,2,4,8.
+
+    Raises:
+        InvalidSetting: not a list of whole numbers above zero.
+    """
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise InvalidSetting(f"{name} must be numbers such as 1,2,4,8, got {text!r}.", name=name, value=text)
+    return counts
+
+
+def settings_from(
+    *,
+    settings: Path | None,
+    default_size_wh: tuple[int, int],
+    size: str | None = None,
+    background: str | None = None,
+    mirror: bool = False,
+    fps: float | None = None,
+    absolute: bool = False,
+) -> LiveSettings:
+    """Return the settings file's values (or the defaults) with the given options on top.
+
+    Raises:
+        InvalidSetting: an option or a value of the file is outside its limits, or the file does not exist.
+    """
+    if settings is not None and not settings.is_file():
+        raise InvalidSetting(f"The settings file does not exist: {settings}", path=str(settings))
+    base = load_settings(settings) if settings is not None else LiveSettings()
+    output: dict[str, object] = {} if settings is not None else {"size_wh": default_size_wh}
+    if size is not None:
+        output["size_wh"] = parse_size(size)
+    if background is not None:
+        output["background"] = background
+    if mirror:
+        output["mirrored"] = True
+    if fps is not None:
+        output["fps"] = fps
+    motion = dataclasses.replace(base.motion, motion=0.0) if absolute else base.motion
+    return dataclasses.replace(base, motion=motion, output=dataclasses.replace(base.output, **output))  # type: ignore[arg-type]

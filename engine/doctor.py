@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check everything Bunraku needs on this machine; every failing line says how to mend it. Main thread.
+
+A check looks, it changes nothing: no camera is opened and nothing is downloaded. A check that itself breaks is
+reported as failed and never hides the others.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.assets import asset_root
+from engine.errors import PuppeteerError
+
+__all__ = ["Check", "Verdict", "examine"]
+
+_REINSTALL = "Install again: python3 run.py (or: pip install --force-reinstall .)"
+_PYTHONS = ((3, 10), (3, 12))
+_FREE_NEEDED_GB = 0.5  # a quarter of an hour of recording, and the caches
+_TIMEOUT_S = 10.0
+
+
+class Verdict(enum.Enum):
+    """How a check ended. MISSING is something optional that is not there."""
+
+    OK = "ok"
+    MISSING = "missing"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. found: what there is. fix: what to do; empty when nothing is wrong."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the check for JSON."""
+        return {"name": self.name, "verdict": self.verdict.value.lower(), "found": self.found, "fix": self.fix}
+
+
+def examine() -> list[Check]:
+    """Run every check and return the findings in a fixed order."""
+    return [finding for check in _CHECKS for finding in _run(check)]
+
+
+def _run(check: Callable[[], Iterator[Check]]) -> list[Check]:
+    name = check.__name__.removeprefix("_check_").replace("_", " ")
+    try:
+        return list(check())
+    except PuppeteerError as error:
+        return [Check(name, Verdict.FAILED, error.message, error.hint or _REINSTALL)]
+    except Exception as error:  # noqa: BLE001 - a broken library may raise anything; the other checks still matter
+        return [Check(name, Verdict.FAILED, f"{type(error).__name__}: {error}", _REINSTALL)]
+
+
+def _check_python() -> Iterator[Check]:
+    oldest, newest = _PYTHONS
+    found = f"{platform.python_version()} on {platform.platform(terse=True)} ({sys.executable})"
+    fits = oldest <= sys.version_info[:2] <= newest
+    yield Check(
+        "python", Verdict.OK if fits else Verdict.FAILED, found, "" if fits else "Use Python 3.10, 3.11 or 3.12."
+    )
+
+
+def _check_libraries() -> Iterator[Check]:
+    """Compare what is installed with what Bunraku asks for, and find a second cv2."""
+    wrong, found = [], []
+    for requirement in importlib.metadata.requires("bunraku") or []:
+        if "extra ==" in requirement:
+            continue
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        found.append(f"{name} {version}")
+        if not _satisfies(version, requirement[len(name) :].split(";")[0]):
+            wrong.append(f"{name} {version} is installed, expected {requirement[len(name) :].split(';')[0].strip()}")
+    verdict = Verdict.FAILED if wrong else Verdict.OK
+    yield Check("libraries", verdict, "; ".join(wrong) or ", ".join(found), _REINSTALL if wrong else "")
+    others = [n for n in ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless") if _has(n)]
+    if others:
+        fix = f"pip uninstall -y {' '.join(others)}; then {_REINSTALL[0].lower()}{_REINSTALL[1:]}"
+        yield Check("opencv", Verdict.FAILED, f"a second OpenCV is installed: {', '.join(others)}", fix)
+
+
+def _has(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _satisfies(version: str, specifier: str) -> bool:
+    """Return whether a version fits bounds such as `>=1.26,<2`; a small part of PEP 440, all that we use."""
+    have = _numbers(version)
+    for operator, bound in re.findall(r"(==|>=|<=|<|>)\s*([0-9A-Za-z.+]+)", specifier):
+        want = _numbers(bound)
+        size = max(len(have), len(want))
+        left, right = have + (0,) * (size - len(have)), want + (0,) * (size - len(want))
+        fits = {"==": left == right, ">=": left >= right, "<=": left <= right, "<": left < right, ">": left > right}
+        if not fits[operator]:
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in release[0].split(".")) if release else ()
+
+
+def _check_tracking() -> Iterator[Check]:
+    from engine.track.face_mesh import FaceMeshTracker
+
+    tracker = FaceMeshTracker()
+    tracker.close()
+    yield Check("tracking", Verdict.OK, f"MediaPipe {importlib.metadata.version('mediapipe')} loads its models")
+
+
+def _check_back_ends() -> Iterator[Check]:
+    from engine.runtime import describe_backends
+
+    for name, found, usable in describe_backends():
+        yield Check(f"back-end {name}", Verdict.OK if usable else Verdict.MISSING, found)
+
+
+def _check_gpu() -> Iterator[Check]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        yield Check("gpu", Verdict.MISSING, "no NVIDIA driver; the CPU is used")
+        return
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        reason = (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"
+        yield Check("gpu", Verdict.FAILED, f"nvidia-smi: {reason}", "Install the NVIDIA driver again and restart.")
+        return
+    yield Check("gpu", Verdict.OK, "; ".join(line.strip() for line in done.stdout.splitlines()))
+
+
+def _check_cameras() -> Iterator[Check]:
+    from engine.capture import list_cameras
+
+    found = list_cameras()
+    if found:
+        yield Check("cameras", Verdict.OK, "; ".join(f"{info.id} {info.name}" for info in found))
+        return
+    fix = "Connect a camera, close other programs that use it, and allow access to it in the system's settings."
+    if sys.platform.startswith("linux"):
+        fix = "Connect a camera; if `ls /dev/video*` shows it, run: sudo usermod -aG video $USER (then log in again)"
+    yield Check("cameras", Verdict.MISSING, "none found; video files work without", fix)
+
+
+def _check_virtual_camera() -> Iterator[Check]:
+    from engine.sinks import probe_virtual_camera
+
+    try:
+        device = probe_virtual_camera()
+    except PuppeteerError as error:
+        yield Check("virtual camera", Verdict.MISSING, error.message, error.hint)
+        return
+    yield Check("virtual camera", Verdict.OK, device)
+
+
+def _check_video() -> Iterator[Check]:
+    from engine.sinks import describe_encoder
+
+    yield Check("video encoder", Verdict.OK, describe_encoder())
+
+
+def _check_disk() -> Iterator[Check]:
+    from platformdirs import user_cache_path
+
+    from engine.sources import user_source_sets_dir
+
+    for name, folder in (("disk here", Path.cwd()), ("disk for caches", user_cache_path("bunraku", appauthor=False))):
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+        free_gb = shutil.disk_usage(existing).free / 1e9
+        found = f"{free_gb:.1f} GB free ({folder})"
+        if not os.access(existing, os.W_OK):
+            yield Check(name, Verdict.FAILED, f"not writable: {existing}", "Work in a folder that is yours.")
+        elif free_gb < _FREE_NEEDED_GB:
+            yield Check(name, Verdict.FAILED, found, f"Free at least {_FREE_NEEDED_GB:g} GB.")
+        else:
+            yield Check(name, Verdict.OK, found)
+    yield Check("your source sets", Verdict.OK, str(user_source_sets_dir()))
+
+
+def _check_models() -> Iterator[Check]:
+    """Compare every model file with the hash in its manifest."""
+    manifests = sorted((asset_root() / "models").glob("*/manifest.json"))
+    if not manifests:
+        yield Check("models", Verdict.FAILED, f"no model in {asset_root() / 'models'}", _REINSTALL)
+    for path in manifests:
+        wrong = list(_damaged_files(path))
+        verdict = Verdict.FAILED if wrong else Verdict.OK
+        found = "; ".join(wrong) or "all files match their hashes"
+        yield Check(f"model {path.parent.name}", verdict, found, _REINSTALL if wrong else "")
+
+
+def _damaged_files(manifest: Path) -> Iterator[str]:
+    for name, expected in _hashes(json.loads(manifest.read_text(encoding="utf-8"))):
+        file = manifest.parent / name
+        if not file.is_file():
+            yield f"{name} is missing"
+            continue
+        actual = hashlib.sha256(file.read_bytes()).hexdigest()
+        if actual != expected:
+            yield f"{name}: expected sha256 {expected[:12]}…, got {actual[:12]}…"
+
+
+def _hashes(manifest: dict[str, object]) -> Iterator[tuple[str, str]]:
+    files = manifest.get("files", {})
+    if not isinstance(files, dict) or not files:
+        raise ValueError("manifest.json lists no files")
+    for name, entry in files.items():
+        sha256 = entry.get("sha256") if isinstance(entry, dict) else entry
+        if not isinstance(sha256, str):
+            raise TypeError(f"manifest.json gives no sha256 for {name}")
+        yield str(name), sha256
+
+
+_CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
+    _check_python,
+    _check_libraries,
+    _check_tracking,
+    _check_back_ends,
+    _check_gpu,
+    _check_cameras,
+    _check_virtual_camera,
+    _check_video,
+    _check_disk,
+    _check_models,
+)
