@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error a user can meet, as one tree; imported by all layers, imports nothing.
+
+    PuppeteerError(Exception)            message, hint, fields, exit_code
+    ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
+    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
+    │                          TooManySources, NoFaceInSource
+    ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
+    ├─ DeviceError
+    │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
+    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
+    ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed
+    └─ WatermarkError      8   always stops output (fail closed)
+
+    ShapeError(ValueError)               a mistake in our own code: tensor name, expected, actual
+    Closed(Exception)                    control flow of slots and queues; never shown
+
+A message says what happened, expected against got, and what to do; paths come last. `exit_code` is what the
+command line returns for the class. Tracking loss, dropped frames and a stalled camera are states
+(`engine.state`), not errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "BackendUnavailable",
+    "CalibrationRejected",
+    "CameraBusy",
+    "CameraError",
+    "CameraMissing",
+    "CameraStalled",
+    "Closed",
+    "ConfigError",
+    "ConfigVersionError",
+    "DeviceError",
+    "DiskFull",
+    "DriverError",
+    "DriverUnreadable",
+    "EngineError",
+    "FormatRejected",
+    "InferenceFailed",
+    "InvalidSetting",
+    "ModelFileMissing",
+    "ModelMismatch",
+    "NoFaceInDriver",
+    "NoFaceInSource",
+    "OutputUnwritable",
+    "PuppeteerError",
+    "ShapeError",
+    "SinkError",
+    "SourceError",
+    "SourceSetEmpty",
+    "SourceSetInvalid",
+    "SourceSetMissing",
+    "SourceUnreadable",
+    "TooManySources",
+    "UnknownSetting",
+    "VirtualCameraLost",
+    "VirtualCameraMissing",
+    "WatermarkError",
+]
+
+
+class PuppeteerError(Exception):
+    """Base of everything shown to a user: one sentence, and what to do about it.
+
+    Args:
+        message: what happened, expected against got; paths last.
+        hint: what to do; empty where the message already says it.
+        fields: the facts behind the sentence, for logs and `--json` output.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.fields: Mapping[str, object] = fields
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ConfigError(PuppeteerError):
+    """A setting or an option is wrong."""
+
+    exit_code = 2
+
+
+class UnknownSetting(ConfigError):
+    """A setting has no such name; the hint offers the nearest one."""
+
+
+class InvalidSetting(ConfigError):
+    """A setting's value is outside what it allows."""
+
+
+class ConfigVersionError(ConfigError):
+    """A settings file comes from a newer version."""
+
+
+class SourceError(PuppeteerError):
+    """Something is wrong with a source picture or source set."""
+
+    exit_code = 3
+
+
+class SourceUnreadable(SourceError):
+    """A picture is missing, empty, corrupt, too large or of an unknown type."""
+
+
+class SourceSetMissing(SourceError):
+    """No source set has this name or path."""
+
+
+class SourceSetEmpty(SourceError):
+    """A source set holds no usable picture."""
+
+
+class SourceSetInvalid(SourceError):
+    """A set.toml breaks the format."""
+
+
+class TooManySources(SourceError):
+    """A source set holds more pictures than the engine takes."""
+
+
+class NoFaceInSource(SourceError):
+    """The tracker finds no face in a source picture."""
+
+
+class DriverError(PuppeteerError):
+    """Something is wrong with the driving video or the person in it."""
+
+    exit_code = 4
+
+
+class DriverUnreadable(DriverError):
+    """A driving video is missing, empty, corrupt or holds no frame."""
+
+
+class NoFaceInDriver(DriverError):
+    """No face was found in the whole driving video."""
+
+
+class CalibrationRejected(DriverError):
+    """The neutral pose was not neutral: blink, open mouth, turned head or too few frames."""
+
+
+class DeviceError(PuppeteerError):
+    """A camera or an output refuses to work."""
+
+
+class CameraError(DeviceError):
+    """A camera cannot be used."""
+
+    exit_code = 5
+
+
+class CameraMissing(CameraError):
+    """No camera has this id, or none is connected."""
+
+
+class CameraBusy(CameraError):
+    """A camera exists but cannot be opened."""
+
+
+class CameraStalled(CameraError):
+    """A camera stopped delivering frames."""
+
+
+class SinkError(DeviceError):
+    """An output cannot be opened or written."""
+
+    exit_code = 6
+
+
+class VirtualCameraMissing(SinkError):
+    """No virtual-camera device exists; the message carries each back-end's own words."""
+
+
+class VirtualCameraLost(SinkError):
+    """The virtual-camera host process ended or stopped answering."""
+
+
+class FormatRejected(SinkError):
+    """An output refuses the frame size or frame rate."""
+
+
+class OutputUnwritable(SinkError):
+    """The output path cannot be created."""
+
+
+class DiskFull(SinkError):
+    """The disk filled up while recording; what was written so far plays."""
+
+
+class EngineError(PuppeteerError):
+    """The warping engine cannot run."""
+
+    exit_code = 7
+
+
+class BackendUnavailable(EngineError):
+    """The requested back-end cannot run on this machine."""
+
+
+class ModelFileMissing(EngineError):
+    """A model file is not where it should be."""
+
+
+class ModelMismatch(EngineError):
+    """A model file's hash or shapes differ from its manifest."""
+
+
+class InferenceFailed(EngineError):
+    """The back-end failed while computing a frame."""
+
+
+class WatermarkError(PuppeteerError):
+    """A frame could not be marked; it does not leave the app."""
+
+    exit_code = 8
+
+
+class ShapeError(ValueError):
+    """An array has the wrong shape or type: a mistake in our code, not the user's.
+
+    Args:
+        name: which array. expected, actual: shapes or types, as text.
+    """
+
+    def __init__(self, name: str, expected: object, actual: object) -> None:
+        super().__init__(f"{name}: expected {expected}, got {actual}")
+        self.name, self.expected, self.actual = name, expected, actual
+
+
+class Closed(Exception):  # noqa: N818 - control flow, not an error
+    """A slot or queue was closed; readers and writers end their loops."""

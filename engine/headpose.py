@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a set of keypoints says about the head: its affine pose and the non-rigid rest, in plain numpy.
+
+Layer 0, used by the source selection on the render thread and by the torch model, so that both mean the same thing
+by "pose" and "deformation".
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.assets import load_canonical_face
+from engine.types import freeze
+
+__all__ = ["HeadDescriptor", "affine_solver", "describe_head"]
+
+# Landmarks of the upper face (above the nostrils in canonical units, y down) carry the pose; the jaw, which moves
+# with every word, keeps a trace of weight so that the fit stays well conditioned. Weighing all points alike cost
+# 0.5 dB at N = 4 on real clips: an opening mouth then looks like a nod.
+_UPPER_FACE_Y = 0.55
+_JAW_WEIGHT = 0.02
+
+
+@functools.cache
+def affine_solver() -> NDArray[np.float32]:
+    """Return S with S @ keypoints = the least-squares affine map from canonical space to the keypoints' space.
+
+    Shapes:
+        returns: (4, 478) float32; rows of S @ keypoints are the images of the x, y, z axes and of the origin.
+    """
+    face = load_canonical_face().astype(np.float64)
+    weight = np.where(face[:, 1] < _UPPER_FACE_Y, 1.0, _JAW_WEIGHT)
+    design = np.concatenate([face, np.ones((len(face), 1))], 1)
+    solver = np.linalg.pinv(design * np.sqrt(weight)[:, None]) * np.sqrt(weight)[None]
+    return freeze(solver.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadDescriptor:
+    """Head pose and expression of one picture or frame.
+
+    pose: (9,) float32, the scale-free 3×3 linear part of the head's affine map.
+    deform: (478, 3) float32, what the affine map leaves over, in units of the head's scale.
+    scale: portrait-space length of one canonical unit (about half the face's width).
+    origin: (2,) float32, where the canonical origin (between nose and eyes) lies in portrait space.
+    """
+
+    pose: NDArray[np.float32]
+    deform: NDArray[np.float32]
+    scale: float
+    origin: NDArray[np.float32]
+
+
+def describe_head(keypoints: NDArray[np.float32]) -> HeadDescriptor:
+    """Split keypoints into an affine pose and a non-rigid rest.
+
+    Shapes:
+        keypoints: (478, 3) float32, portrait space.
+    """
+    face = load_canonical_face()
+    affine = affine_solver() @ keypoints  # (4, 3)
+    scale = float(np.linalg.norm(affine[:2, :2]) / np.sqrt(2.0))
+    deform = (keypoints - (face @ affine[:3] + affine[3])) / scale
+    return HeadDescriptor((affine[:3] / scale).reshape(-1), deform, scale, affine[3, :2])

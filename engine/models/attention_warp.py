@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one cross-attention layer: driving tokens look up features in all picked source pictures at once.
+
+Mallya, Wang, Liu 2022 (arXiv 2210.01794), eq. 1 and Fig. 3: out = softmax(Q Kᵀ) V over the tokens of a SET of
+pictures, extra learned key/value rows for what no picture shows, and a residual branch on the attended pixels and
+key geometry. Three things differ, each measured (assets/models/lite/card.md):
+
+1. Logits start as geometry: −|rest position of q − rest position of k|² / 2σ², plus a term per source that prefers
+   the picture whose expression fits at this place, plus a learned q·k that starts near zero.
+2. Position is refined after the attention: the rest map is sampled at the attended place and the remaining
+   difference is walked off in a few Newton steps, which gives a 32×32 attention sub-pixel aim.
+3. The attended coordinates, per source, carry full-resolution pixels (`layers.dense_sample`).
+
+Shapes: B batch, K picked sources, M = T·T tokens, P landmarks, V value channels, d learned channels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.models.config import WarpModelConfig
+from engine.models.landmark_field import Field, LandmarkField
+
+__all__ = ["AttentionWarp", "PickedSources", "Warp"]
+
+_REFINE_STEPS = 3
+_REFINE_RATE = 0.7  # damped: the rest map folds at lips and lids
+_MAX_STEP = 0.06  # portrait units, about one token
+
+
+class PickedSources(NamedTuple):
+    """The cached rows of the K pictures used for a frame.
+
+    key: (B, K, M, 4 + d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9). scale: (B, K).
+    value: (B, K, M, V) or None. log_stage, log_face: (B, K) log weight of each picture outside and on the face.
+    """
+
+    key: Tensor
+    rest: Tensor
+    deform: Tensor
+    pose: Tensor
+    scale: Tensor
+    value: Tensor | None
+    log_stage: Tensor
+    log_face: Tensor
+
+
+class Warp(NamedTuple):
+    """flow: (B·K, 2, T, T) offsets. weight: (B·K, 1, T, T), sums to 1 over K. moved: (B, M, V) or None."""
+
+    flow: Tensor
+    weight: Tensor
+    moved: Tensor | None
+
+
+class AttentionWarp(nn.Module):
+    """Geometry-initialised cross-attention over a set of source pictures."""
+
+    def __init__(self, config: WarpModelConfig) -> None:
+        super().__init__()
+        self.tokens = config.tokens
+        self.log_sigma = nn.Parameter(torch.tensor(0.4).log())  # of a token's size
+        self.expression_gain = nn.Parameter(torch.tensor(6.0))
+        self.pose_gain = nn.Parameter(torch.tensor(6.0))
+        if config.decoder and config.extra:
+            self.extra_key = nn.Parameter(torch.randn(config.extra, config.learned) * 0.1)
+            self.extra_bias = nn.Parameter(torch.full((config.extra,), -12.0))  # start unattractive
+            self.extra_value = nn.Parameter(torch.randn(config.extra, config.value) * 0.1)
+
+    def make_key(self, field: Field, learned: Tensor | None) -> Tensor:
+        """Return key rows (B, M, 4 + d): rest position, its square, learned channels."""
+        rows = [field.rest, field.rest.square().sum(-1, keepdim=True)]
+        return torch.cat([*rows, learned] if learned is not None else rows, -1)
+
+    def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
+        """field: of the driving keypoints. learned: (B, M, d) query channels. grid: (M, 2) token centres."""
+        b, k, m = sources.key.shape[:3]
+        t = self.tokens
+        with torch.autocast(field.rest.device.type, enabled=False):
+            logits = self._logits(field, learned, sources)  # (B, M, K·M)
+            attention = torch.softmax(logits, -1)
+            per_source = attention.reshape(b, m, k, m)
+            mass = per_source.sum(-1)  # (B, M, K)
+            reach = torch.cat([grid, torch.ones_like(grid[:, :1])], -1)
+            sums = per_source.transpose(1, 2) @ reach  # (B, K, M, 3): Σ a·x, Σ a·y, Σ a
+            coord = sums[..., :2] / (sums[..., 2:] + 1e-12)
+            coord = self._refine(field, coord.reshape(b * k, m, 2), sources)
+        flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
+        weight = mass.transpose(1, 2).reshape(b * k, 1, t, t)
+        moved = None
+        if sources.value is not None:
+            moved = self._move_values(attention, logits, learned, sources.value)
+        return Warp(flow, weight, moved)
+
+    def _logits(self, field: Field, learned: Tensor | None, sources: PickedSources) -> Tensor:
+        b, k, m, _ = sources.key.shape
+        sigma = self.log_sigma.exp() * (2.0 / self.tokens) / field.scale  # (B,) in rest units
+        sharp = (0.5 / sigma.square())[:, None, None]
+        own = field.rest.square().sum(-1, keepdim=True)
+        query = [2 * sharp * field.rest, -sharp.expand_as(own)]
+        if learned is not None:
+            query.append(learned.float())
+        logits = torch.cat(query, -1) @ sources.key.reshape(b, k * m, -1).float().transpose(1, 2) - sharp * own
+        # One preference per driving token and source, the same for all tokens of that source.
+        expression = (field.deform[:, None] - sources.deform).square().sum(-1)  # (B, K, P)
+        expression = field.near @ expression.transpose(1, 2)  # (B, M, K)
+        pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None]  # (B, 1, K)
+        face = field.on_face
+        prefer = face * (
+            sources.log_face[:, None] - self.expression_gain.square() * expression - self.pose_gain.square() * pose
+        )
+        prefer = prefer + (1 - face) * sources.log_stage[:, None]
+        return (logits.reshape(b, m, k, m) + prefer[..., None]).reshape(b, m, k * m)
+
+    def _refine(self, field: Field, coord: Tensor, sources: PickedSources) -> Tensor:
+        """Walk off what the attended place still misses of the wanted rest position; coord (B·K, M, 2)."""
+        b, k = sources.key.shape[:2]
+        rest = sources.rest.flatten(0, 1)
+        step_size = sources.scale.reshape(b * k, 1, 1) * _REFINE_RATE  # d(picture) / d(rest), head on
+        wanted = field.rest[:, None, :, :2].expand(-1, k, -1, -1).flatten(0, 1)
+        for _ in range(_REFINE_STEPS):
+            at = F.grid_sample(rest, coord[:, None], align_corners=False, padding_mode="border")[:, :2, 0]
+            step = step_size * (wanted - at.transpose(1, 2))
+            coord = coord + step.clamp(-_MAX_STEP, _MAX_STEP)
+        return coord
+
+    def _move_values(self, attention: Tensor, logits: Tensor, learned: Tensor | None, value: Tensor) -> Tensor:
+        """Softmax over real and extra rows together, written so that the real part alone stays well scaled."""
+        b, k, m, v = value.shape
+        moved = attention.to(value.dtype) @ value.reshape(b, k * m, v)  # (B, M, V)
+        if learned is None or not hasattr(self, "extra_key"):
+            return moved
+        extra = learned @ self.extra_key.T + self.extra_bias  # (B, M, E)
+        real = torch.logsumexp(logits, -1, keepdim=True)
+        share = torch.sigmoid(real - torch.logsumexp(extra, -1, keepdim=True)).to(value.dtype)
+        width = self.extra_value.shape[1]
+        filled = torch.softmax(extra, -1).to(value.dtype) @ self.extra_value.to(value.dtype)
+        head = share * moved[..., :width] + (1 - share) * filled
+        return torch.cat([head, share * moved[..., width:], share], -1)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Architecture numbers of the implicit-warping model, each with its reason, and the shipped sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SIZES", "WarpModelConfig"]
+
+
+@dataclass(frozen=True)
+class WarpModelConfig:
+    """Sizes of one implicit-warping model; T = side_px // token_stride."""
+
+    side_px: int = 256
+    token_stride: int = 8  # 32×32 tokens: attention costs 1 M logits a source, 16× less than stride 4
+    width: int = 32  # channels at stride 2; doubled at stride 4
+    value: int = 128  # channels of the attention values
+    learned: int = 32  # learned query/key channels beside the geometric ones
+    extra: int = 32  # learned key/value rows for content that no source shows (paper §3.3)
+    blocks: int = 2  # residual blocks at token resolution
+    decoder: bool = True  # without it the model is the geometric warp alone: no convolution, nothing to train but it
+
+    def __post_init__(self) -> None:
+        if self.token_stride not in (4, 8) or self.side_px % (4 * self.token_stride):
+            raise ValueError(
+                f"token_stride must be 4 or 8 and divide side_px / 4, got {self.token_stride} and {self.side_px}"
+            )
+
+    @property
+    def tokens(self) -> int:
+        """Side T of the token grid."""
+        return self.side_px // self.token_stride
+
+
+SIZES: dict[str, WarpModelConfig] = {
+    "lite": WarpModelConfig(),
+    "lite-geometric": WarpModelConfig(decoder=False),
+    "full": WarpModelConfig(token_stride=4, width=48, value=192, blocks=5),
+    "full-512": WarpModelConfig(side_px=512, token_stride=8, width=48, value=192, blocks=5),
+}

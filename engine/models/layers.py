@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks shared by the encoder, the attention and the decoder."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "take"]
+
+
+def pixel_grid(side: int) -> Tensor:
+    """Return pixel-centre coordinates, (side·side, 2) in [-1, 1], row-major, x then y."""
+    axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y], -1).reshape(-1, 2)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, batch norm, ReLU; the norm folds into the convolution on export."""
+
+    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()
+        )
+
+
+class ResBlock(nn.Module):
+    """Two 3×3 convolutions around a skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ConvBlock(channels, channels),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+def take(x: Tensor, pick: Tensor) -> Tensor:
+    """Select sources: x (B, N, ...), pick (B, K) int64 -> (B, K, ...)."""
+    if x.shape[0] == 1:
+        return x.index_select(1, pick[0])  # exports to one Gather
+    rows = torch.arange(x.shape[0], device=x.device)[:, None]
+    return x[rows, pick]
+
+
+def dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
+    """Sample maps of K sources along token-resolution flows and blend them.
+
+    Shapes:
+        maps: (B, K, C, r, r). flow: (B·K, 2, T, T), offset to the source position. weight: (B·K, 1, T, T), sums to 1
+        over K. returns: (B, C, r, r).
+    Convention:
+        coordinates in [-1, 1], align_corners=False, border padding.
+    """
+    b, k, c, r, _ = maps.shape
+    wide = F.interpolate(torch.cat([flow, weight], 1), size=(r, r), mode="bilinear", align_corners=False)
+    at = wide[:, :2].permute(0, 2, 3, 1) + pixel_grid(r).to(wide).reshape(1, r, r, 2)
+    moved = F.grid_sample(maps.flatten(0, 1).float(), at, align_corners=False, padding_mode="border")
+    if k == 1:
+        return moved
+    return (moved * wide[:, 2:]).reshape(b, k, c, r, r).sum(1)

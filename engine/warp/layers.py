@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Split the source pictures into a moving person and a still backdrop, once per source set.
+
+The head must move without dragging its background along, and what it uncovers must be there. So each picture is
+taken apart (matting equation, Porter & Duff 1984: C = αF + (1 − α)B): the person keeps its own colours free of
+background at the soft hair edge, and the backdrop of the reference picture is completed from the other pictures of
+the set where those show it, then by diffusion from the borders of the hole. Put back together unmoved, the layers
+give the original picture. Runs when a set is loaded, on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cv import cv2
+
+__all__ = ["fill_holes", "make_backdrops", "separate_person", "shared_backdrop"]
+
+_EDGE_PX = 3  # the matte is trusted to this many pixels
+_CLEAR = 0.03  # alpha below this shows pure background
+_SAME_BACKGROUND = 8.0  # median absolute difference, 0–255, up to which two pictures share one background
+_MIN_OVERLAP_PX = 400  # fewer shared background pixels say nothing
+_MIN_ALPHA = 0.12  # below this, dividing by alpha only magnifies noise
+
+Float = NDArray[np.float32]
+
+
+def fill_holes(rgb: Float, known: Float) -> Float:
+    """Continue known pixels smoothly into unknown ones (push-pull pyramid, Gortler et al. 1996).
+
+    Shapes:
+        rgb: (H, W, 3) float32. known: (H, W) float32 in [0, 1], 1 = keep. returns: (H, W, 3) float32.
+    """
+    levels = [(rgb * known[..., None], known)]
+    while min(levels[-1][1].shape) > 2:
+        colour, weight = levels[-1]
+        half = (max(weight.shape[1] // 2, 1), max(weight.shape[0] // 2, 1))
+        levels.append(
+            (
+                cv2.resize(colour, half, interpolation=cv2.INTER_AREA),
+                cv2.resize(weight, half, interpolation=cv2.INTER_AREA),
+            )
+        )
+    colour, weight = levels[-1]
+    filled = colour / (weight[..., None] + 1e-6)
+    for colour, weight in reversed(levels[:-1]):
+        wide = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        # a cell that is partly known takes its own mean for that part and the coarser guess for the rest
+        filled = colour + (1.0 - np.clip(weight, 0, 1))[..., None] * wide
+    return np.asarray(filled, np.float32)
+
+
+def _background_known(alpha: Float) -> NDArray[np.bool_]:
+    kernel = np.ones((2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1), np.uint8)
+    return np.asarray(cv2.dilate(alpha, kernel) < _CLEAR)
+
+
+def make_backdrops(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Float:
+    """Return every picture with the person taken out.
+
+    Shapes:
+        rgb: (N, R, R, 3) uint8. alpha: (N, R, R) uint8. returns: (N, R, R, 3) float32, 0–255.
+    """
+    colour, matte = rgb.astype(np.float32), alpha.astype(np.float32) / 255.0
+    known = np.stack([_background_known(a) for a in matte])
+    out = np.empty_like(colour)
+    for i in range(len(colour)):
+        plate, have = colour[i].copy(), known[i].copy()
+        others = [j for j in range(len(colour)) if j != i and _share_background(colour, known, i, j)]
+        for j in sorted(others, key=lambda j: -int((known[j] & ~known[i]).sum())):
+            fresh = known[j] & ~have
+            plate[fresh] = colour[j][fresh]
+            have |= fresh
+        out[i] = fill_holes(plate, have.astype(np.float32))
+    return out
+
+
+def _share_background(colour: Float, known: NDArray[np.bool_], i: int, j: int) -> bool:
+    both = known[i] & known[j]
+    if int(both.sum()) < _MIN_OVERLAP_PX:
+        return False
+    return float(np.median(np.abs(colour[i][both] - colour[j][both]))) <= _SAME_BACKGROUND
+
+
+def separate_person(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], backdrops: Float) -> NDArray[np.uint8]:
+    """Return the person's own colours, continued past the silhouette.
+
+    Solves C = αF + (1 − α)B for F where alpha is large enough, and continues F outwards elsewhere, so that an edge
+    warped to a new place mixes with its new background only.
+
+    Shapes:
+        rgb: (N, R, R, 3) uint8. alpha: (N, R, R) uint8. backdrops: (N, R, R, 3) float32, 0–255.
+        returns: (N, R, R, 3) uint8.
+    """
+    out = np.empty_like(rgb)
+    for i in range(len(rgb)):
+        a = (alpha[i].astype(np.float32) / 255.0)[..., None]
+        unmixed = (rgb[i].astype(np.float32) - (1 - a) * backdrops[i]) / np.maximum(a, _MIN_ALPHA)
+        trust = np.clip((a[..., 0] - _MIN_ALPHA) / (0.5 - _MIN_ALPHA), 0, 1)
+        out[i] = np.clip(fill_holes(np.clip(unmixed, 0, 255), trust), 0, 255).astype(np.uint8)
+    return out
+
+
+def shared_backdrop(backdrops: Float) -> NDArray[np.uint8]:
+    """Return the reference (first) picture's backdrop as (R, R, 3) uint8: one still stage, whatever picture is used.
+
+    Following the most used picture instead would make the background flicker with every switch.
+    """
+    return np.ascontiguousarray(np.clip(backdrops[0], 0, 255).astype(np.uint8))
