@@ -10,6 +10,7 @@ head that looks straight into the camera.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,7 +70,7 @@ class Box:
         return self.centre_y_px - self.side_px / 2
 
 
-def square_around(xy_px: NDArray[np.floating], *, margin: float = 2.0, drop: float = 0.0) -> Box:
+def square_around(xy_px: NDArray[np.floating[Any]], *, margin: float = 2.0, drop: float = 0.0) -> Box:
     """Return the square around points: `margin` times their height, moved down by `drop` of its side.
 
     Shapes:
@@ -102,7 +103,7 @@ def portrait_from_frame(box: Box, *, side_px: int) -> Transform:
     return translate_transform(-0.5, -0.5) @ scale_transform(scale) @ translate_transform(-box.left_px, -box.top_px)
 
 
-def apply_transform(dst_from_src: Transform, xy: NDArray[np.floating]) -> NDArray[np.float64]:
+def apply_transform(dst_from_src: Transform, xy: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Apply a 3×3 affine transform to points.
 
     Shapes:
@@ -114,20 +115,24 @@ def apply_transform(dst_from_src: Transform, xy: NDArray[np.floating]) -> NDArra
     return moved
 
 
-def keypoints_from_landmarks(landmarks_px: NDArray[np.floating], *, box: Box) -> NDArray[np.float32]:
+def keypoints_from_landmarks(landmarks_px: NDArray[np.floating[Any]], *, box: Box) -> NDArray[np.float32]:
     """Move landmarks of a frame into the portrait space of a crop; z keeps the scale of x and y.
 
     Shapes:
         landmarks_px: (..., 3). returns: (..., 3) float32 in [-1, 1] for points inside the box.
     """
     centre = np.array([box.centre_x_px, box.centre_y_px, 0.0])
-    return ((np.asarray(landmarks_px, np.float64) - centre) * (2.0 / box.side_px)).astype(np.float32)
+    points = (np.asarray(landmarks_px, np.float64) - centre) * (2.0 / box.side_px)
+    keypoints: NDArray[np.float32] = points.astype(np.float32)
+    return keypoints
 
 
-def landmarks_from_keypoints(keypoints: NDArray[np.floating], *, box: Box) -> NDArray[np.float32]:
+def landmarks_from_keypoints(keypoints: NDArray[np.floating[Any]], *, box: Box) -> NDArray[np.float32]:
     """Undo `keypoints_from_landmarks`."""
     centre = np.array([box.centre_x_px, box.centre_y_px, 0.0])
-    return (np.asarray(keypoints, np.float64) * (box.side_px / 2.0) + centre).astype(np.float32)
+    points = np.asarray(keypoints, np.float64) * (box.side_px / 2.0) + centre
+    landmarks: NDArray[np.float32] = points.astype(np.float32)
+    return landmarks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,19 +146,19 @@ class Similarity:
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
 
-    def apply(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def apply(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Move (..., D) points from src to dst."""
         moved: NDArray[np.float64] = self.scale * np.asarray(points, np.float64) @ self.rotation.T + self.translation
         return moved
 
-    def undo(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def undo(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Move (..., D) points from dst back to src."""
         back: NDArray[np.float64] = (np.asarray(points, np.float64) - self.translation) @ self.rotation / self.scale
         return back
 
 
 def fit_similarity(
-    src: NDArray[np.floating], dst: NDArray[np.floating], *, weights: NDArray[np.floating] | None = None
+    src: NDArray[np.floating[Any]], dst: NDArray[np.floating[Any]], *, weights: NDArray[np.floating[Any]] | None = None
 ) -> Similarity:
     """Fit the similarity that takes `src` onto `dst` with least (weighted) squared error; never a reflection.
 

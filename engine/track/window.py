@@ -9,6 +9,7 @@ drifts after the face, slowly enough not to upset the mesh's own tracking from f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class FaceBox:
         return float(np.hypot(self.centre_x_px - other.centre_x_px, self.centre_y_px - other.centre_y_px))
 
     @staticmethod
-    def around(landmarks_px: NDArray[np.floating]) -> FaceBox:
+    def around(landmarks_px: NDArray[np.floating[Any]]) -> FaceBox:
         """Return the box of landmarks, (P, 2|3) pixels."""
         low, high = landmarks_px[:, :2].min(0), landmarks_px[:, :2].max(0)
         centre, side = (low + high) / 2, float((high - low).max())
