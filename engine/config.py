@@ -40,7 +40,7 @@ __all__ = [
 SETTINGS_VERSION = 1
 WATERMARK_CORNERS = ("top-right", "top-left", "bottom-right", "bottom-left")
 WATERMARK_STYLES = ("dark", "light")
-_SIDE_PX = (64, 4096)  # below, the watermark is not legible; above, encoders and virtual cameras refuse
+_SIDE_PX = (128, 4096)  # below, the watermark is not legible; above, encoders and virtual cameras refuse
 _FPS = (1.0, 240.0)
 _HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 

@@ -130,7 +130,7 @@ _GAIN = st.floats(0, 2)
     motion=st.builds(MotionSettings, motion=_UNIT, head=_GAIN, eyes=_GAIN, mouth=_GAIN, brows=_GAIN, steadiness=_UNIT),
     output=st.builds(
         OutputSettings,
-        size_wh=st.tuples(st.integers(64, 4096), st.integers(64, 4096)),
+        size_wh=st.tuples(st.integers(128, 4096), st.integers(128, 4096)),
         fps=st.floats(1, 240),
         background=st.sampled_from(["source", "green", "#0a1B2c", "a b/ü.png", 'C:\\x\\"q".jpg']),
         mirrored=st.booleans(),

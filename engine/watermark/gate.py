@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composite → OutputFrame: marks a frame, looks whether the mark is there, and only then seals it.
+
+This is the only module that makes an `OutputFrame` or a `Seal`, and sinks accept nothing else. It fails closed: if
+drawing or checking goes wrong, `WatermarkError` is raised and no frame leaves. Thread: any; values only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import WatermarkError
+from engine.types import Composite, OutputFrame, Seal
+from engine.watermark.card import draw_card
+from engine.watermark.detector import has_mark
+from engine.watermark.visible import Mark, box_of, draw_mark, make_mark, mark_height_px
+
+__all__ = ["has_mark", "holding_card", "seal"]
+
+_LEAST_CONTRAST = 80.0  # letters against plate, in levels of 0–255
+_LUMA = np.array((0.299, 0.587, 0.114), np.float32)
+
+
+def seal(composite: Composite, *, rendered_ns: int, corner: str = "top-right", style: str = "dark") -> OutputFrame:
+    """Mark a finished canvas and let it out.
+
+    Args:
+        rendered_ns: monotonic time at which rendering ended. corner, style: see `engine.config.OutputSettings`.
+
+    Ownership:
+        returns new pixels; the composite is not written.
+
+    Raises:
+        WatermarkError: the frame cannot be marked, or the mark is not in its pixels afterwards.
+    """
+    size_wh = (composite.rgb.shape[1], composite.rgb.shape[0])
+    try:
+        mark = make_mark(mark_height_px(size_wh), style)
+        rgb = composite.rgb.copy()
+        draw_mark(rgb, mark, corner=corner)
+        problem = _check(rgb, mark, corner=corner)
+    except WatermarkError:
+        raise
+    except Exception as error:
+        raise WatermarkError(
+            f"The watermark could not be drawn, so the frame was withheld: {error}", hint="Please report this."
+        ) from error
+    if problem:
+        raise WatermarkError(
+            f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
+        )
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal())
+
+
+def holding_card(
+    size_wh: tuple[int, int], reason: str, *, at_ns: int = 0, corner: str = "top-right", style: str = "dark"
+) -> OutputFrame:
+    """Return the marked holding card.
+
+    Raises:
+        WatermarkError: as `seal`.
+    """
+    return seal(Composite(at_ns, draw_card(size_wh, reason)), rendered_ns=at_ns, corner=corner, style=style)
+
+
+def _check(rgb: NDArray[np.uint8], mark: Mark, *, corner: str) -> str:
+    """Return what is wrong with the mark in these pixels; an empty text if nothing is."""
+    height_px, width_px = mark.coverage.shape
+    left, top, right, bottom = box_of((rgb.shape[1], rgb.shape[0]), (width_px, height_px), corner)
+    seen = rgb[max(0, top) : bottom, max(0, left) : right]
+    if seen.shape[:2] != (height_px, width_px) or not mark.letters.size:
+        return "it does not fit"
+    pixels = seen.reshape(-1, 3)
+    if not (pixels.take(mark.letters, axis=0) == mark.colour).all():
+        return "its letters are covered"
+    # The letters are known by now; only the plate depends on what lies under it.
+    plate = np.add.reduce(pixels.take(mark.plate, axis=0), dtype=np.uint32) / max(1, mark.plate.size)
+    contrast = abs(float(plate @ _LUMA) - float(np.array(mark.colour) @ _LUMA))
+    return "" if contrast >= _LEAST_CONTRAST else f"its contrast is {contrast:.0f} of at least {_LEAST_CONTRAST:.0f}"
