@@ -33,9 +33,9 @@ from engine.landmarks import (
 
 __all__ = ["describe_face", "farthest_first", "order_pictures"]
 
-# What counts as one step of difference in each number of `describe_face`: 20 degrees of turn, a mouth open by a
+# What counts as one step of difference in each number of `describe_face`: 23 degrees of turn, a mouth open by a
 # fifth of its width (the inside of a mouth is what no other picture can lend), shut eyes, a very wide smile.
-_STEPS = np.array([0.35, 0.35, 0.5, 0.22, 0.2, 0.17, 0.10])
+_STEPS = np.array([0.4, 0.4, 0.5, 0.18, 0.2, 0.17, 0.10])
 # How far each number counts against being the reference, per step: roll and width matter less than turn.
 _REFERENCE_WEIGHTS = np.array([1.0, 1.0, 0.7, 1.0, 0.6, 1.0, 0.4])
 
@@ -94,9 +94,10 @@ def order_pictures(keypoints: Sequence[NDArray[np.floating[Any]]]) -> list[int]:
     if not keypoints:
         return []
     faces = np.stack([describe_face(points) for points in keypoints])
+    # Level pitch, width of the mouth and height of the brows are each person's own; the rest is known.
     neutral = np.median(faces, axis=0)
-    neutral[:4] = 0.0  # frontal and closed are known; width, lids and brows are each person's own
-    neutral[5] = faces[:, 5].max()  # open eyes
+    neutral[1:4] = 0.0
+    neutral[5] = faces[:, 5].max()
     reference = int((np.abs(faces - neutral) / _STEPS @ _REFERENCE_WEIGHTS).argmin())
     return farthest_first(faces / _STEPS, first=reference, count=len(faces))
 
