@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures: how good the picture is (`eval`) and how fast the engine is (`bench`). Any one thread, headless.
+
+    metrics.py        PSNR, L1, SSIM, landmark distance; pure functions
+    clips.py          a video file → one fixed portrait crop with keypoints
+    protocol.py       same-identity reconstruction over clips, source counts and models: `run_eval`
+    eval_report.py    its result as a table and as JSON
+    sheet.py          its pictures: sources, driving, outputs
+    bench.py          stage times, frame age, drops through renderer and pipeline: `run_bench`
+    bench_report.py   its result as a table and as JSON
+    machine.py        what the figures were measured on
+
+Names are resolved on first use, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.evaluation.bench import run_bench
+    from engine.evaluation.bench_report import BenchReport, bench_tables
+    from engine.evaluation.eval_report import EvalReport, eval_tables
+    from engine.evaluation.protocol import run_eval
+    from engine.evaluation.sheet import write_sheet
+
+__all__ = [
+    "BenchReport",
+    "EvalReport",
+    "bench_tables",
+    "eval_tables",
+    "run_bench",
+    "run_eval",
+    "write_json",
+    "write_sheet",
+]
+
+_HOME = {
+    "BenchReport": "bench_report",
+    "EvalReport": "eval_report",
+    "bench_tables": "bench_report",
+    "eval_tables": "eval_report",
+    "run_bench": "bench",
+    "run_eval": "protocol",
+    "write_json": "machine",
+    "write_sheet": "sheet",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
