@@ -31,10 +31,11 @@ STAMP = VENV / "bunraku-stamp.json"
 LOCK = ROOT / ".venv.lock"
 DISK_NEEDED_GB = {"run": 2.0, "test": 4.0}  # measured 1.3 GB and 2.4 GB, plus what pip downloads
 
-# Light packages are imported, heavy ones only looked up: this runs at every start.
+# Light packages are imported, heavy ones only looked up: this runs at every start. The engine is looked up too: a
+# mistake in its source must show as what it is, not as a broken installation.
 _PROBE = (
-    "import importlib.util as u, sys, engine.errors, typer, rich, pydantic, platformdirs, tomlkit, numpy;"
-    "sys.exit(any(u.find_spec(n) is None for n in ('cv2', 'av', 'openvino', 'mediapipe', 'PIL')))"
+    "import importlib.util as u, sys, typer, rich, pydantic, platformdirs, tomlkit, numpy;"
+    "sys.exit(any(u.find_spec(n) is None for n in ('engine', 'cv2', 'av', 'openvino', 'mediapipe', 'PIL')))"
 )
 
 

@@ -21,6 +21,7 @@ from launcher import ROOT, VENV, LaunchError, say, venv_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
 
 __all__ = ["PipProgress", "explain_pip_failure", "run_pip", "torch_requirement", "torch_source"]
 
@@ -66,7 +67,8 @@ class PipProgress:
         elif words[:2] == ["Using", "cached"]:
             self._set(f"taking {words[2].rsplit('/', 1)[-1]} from the cache")
         elif line.startswith("Installing collected packages"):
-            self._set(f"unpacking {line.count(',') + 1} packages")
+            names = line.partition(":")[2].split(",")
+            self._set(f"unpacking {names[0].strip()}" if len(names) == 1 else f"unpacking {len(names)} packages")
         elif line.lstrip().startswith(("Installing build", "Building", "Preparing")):
             self._set("preparing bunraku")
 
@@ -110,13 +112,20 @@ def run_pip(args: Sequence[str], *, what: str, bar: bool = True) -> None:
     """
     options = [*_QUIET, *(["--progress-bar", "raw"] if bar else [])]
     command = [str(venv_path("python")), "-m", "pip", "install", *options, *args]
-    progress, line_shown, tail = PipProgress(what), _Line(), [""]
     log_path = VENV / "install.log"
     with log_path.open("a", encoding="utf-8") as log:
         log.write(f"$ {' '.join(command)}\n")
-        child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
-        )
+        code, tail = _follow(command, PipProgress(what), log)
+    if code != 0:
+        raise LaunchError(explain_pip_failure(tail, log_name=str(log_path)))
+
+
+def _follow(command: Sequence[str], progress: PipProgress, log: TextIO) -> tuple[int, list[str]]:
+    """Run a command to its end, showing what it does; returns its exit code and its last lines."""
+    shown, tail = _Line(), [""]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    ) as child:
         lines = _stream_lines(child)
         try:
             while True:
@@ -125,21 +134,17 @@ def run_pip(args: Sequence[str], *, what: str, bar: bool = True) -> None:
                 except queue.Empty:
                     line = ""
                 if line is None:
-                    break
+                    return child.wait(), tail
                 progress.read(line)
-                line_shown.show(progress.text)
+                shown.show(progress.text)
                 if line and not line.startswith("Progress "):
                     log.write(line + "\n")
                     tail = [*tail[1 - _TAIL_LINES :], line]
-            code = child.wait()
         except BaseException:
             child.kill()
-            child.wait()
             raise
         finally:
-            line_shown.clear()
-    if code != 0:
-        raise LaunchError(explain_pip_failure(tail, log_name=str(log_path)))
+            shown.clear()
 
 
 def _stream_lines(child: subprocess.Popen[str]) -> queue.Queue[str | None]:
