@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records H.264 video with the frames' real times; whatever happens, what was written so far plays.
+
+Frames carry the moment at which they were captured, and that is when they are shown: a slow machine records fewer
+frames, not a fast-forward. The file is written in fragments of one second (each with its own index), so a killed
+program or a full disk costs the last second at most; a normal end turns it into an ordinary MP4 for editors that
+dislike fragments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SinkError
+from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
+from engine.sinks.png import PROVENANCE
+from engine.sinks.recording_file import RecordingFile
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+
+    from engine.types import OutputFrame
+
+__all__ = ["Mp4Sink"]
+
+_log = logging.getLogger(__name__)
+
+_TICKS_PER_S = 90_000  # the usual MPEG time base: divides 24, 25, 30 and 60 fps without remainder
+_TICKS_PER_NS = Fraction(_TICKS_PER_S, 1_000_000_000)
+_CONTAINER_OPTIONS = {
+    "movflags": "+frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented",
+    "flush_packets": "1",  # otherwise fragments wait in libavformat's buffer and a kill loses more than one
+}
+
+
+class Mp4Sink(BaseSink):
+    """Writes frames to an MP4 file; its size is that of the first frame (odd sizes are padded by one pixel).
+
+    Args:
+        path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
+        crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
+
+    Raises:
+        OutputUnwritable: the file cannot be created.
+    """
+
+    name = "mp4"
+    keeps_every_frame = True
+
+    def __init__(self, path: Path, fps: float = 30.0, *, crf: int = 20, preset: str = "veryfast") -> None:
+        self.path = Path(path)
+        self.count = 0
+        self._fps = Fraction(fps).limit_denominator(1001)
+        # No B-frames: every packet can be written as soon as its frame is encoded.
+        self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        self._file, self._container = self._create()
+        self._stream: VideoStream | None = None
+        self._size_wh = (0, 0)
+        self._first_ns = 0
+        self._last_tick = -1
+
+    def send(self, frame: OutputFrame) -> None:
+        """Encode one frame. A frame no later than the one before is shown one tick after it.
+
+        Raises:
+            FormatRejected: the size differs from the first frame's.
+            DiskFull: no room; the file is finished as far as it goes and plays.
+            Closed: the sink was closed.
+        """
+        require_output_frame(frame)
+        if self._container is None:
+            raise Closed
+        try:
+            if self._stream is None:
+                self._stream = self._begin(self._container, frame)
+            require_size(frame, self._size_wh, where="The recording")
+            tick = max(self._last_tick + 1, round((frame.captured_ns - self._first_ns) * _TICKS_PER_NS))
+            picture = av.VideoFrame.from_ndarray(_even(frame.rgb), format="rgb24")
+            picture.pts, picture.time_base = tick, Fraction(1, _TICKS_PER_S)
+            self._container.mux(self._stream.encode(picture))
+        except (OSError, av.FFmpegError) as error:
+            raise self._abandon(error) from error
+        self._last_tick = tick
+        self.count += 1
+
+    def close(self) -> None:
+        """Finish the file; one without a single frame is removed.
+
+        Raises:
+            DiskFull: no room for the end; what was written before plays.
+        """
+        container = self._container
+        if container is None:
+            return
+        try:
+            if self._stream is not None:
+                container.mux(self._stream.encode(None))
+            container.close()
+        except (OSError, av.FFmpegError) as error:
+            raise self._abandon(error) from error
+        self._container = None
+        self._file.close()
+        if self.count == 0:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = RecordingFile(self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        container = av.open(file, "w", format="mp4", options=_CONTAINER_OPTIONS)
+        container.metadata["comment"] = PROVENANCE
+        return file, container
+
+    def _begin(self, container: OutputContainer, frame: OutputFrame) -> VideoStream:
+        height_px, width_px = frame.rgb.shape[:2]
+        stream = container.add_stream("libx264", rate=self._fps, options=self._encoder_options)
+        if not isinstance(stream, VideoStream):
+            raise FormatRejected("The H.264 encoder did not give a video stream.", hint="Install PyAV from a wheel.")
+        stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
+        stream.pix_fmt = "yuv420p"
+        stream.gop_size = max(1, round(self._fps))  # one fragment, and one place to seek to, per second
+        stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
+        self._size_wh, self._first_ns = (width_px, height_px), frame.captured_ns
+        return stream
+
+    def _abandon(self, error: Exception) -> SinkError:
+        """Let go of the file after an error and return what to raise; finished fragments stay in it."""
+        container, self._container = self._container, None
+        fault = self._file.fault
+        if fault is None:  # not the file's doing; the end may still be written
+            fault = error if isinstance(error, OSError) else None
+        with contextlib.suppress(OSError, av.FFmpegError):
+            if container is not None:
+                container.close()
+        self._file.close()
+        _log.debug("recording abandoned after %d frames", self.count, exc_info=error)
+        if fault is not None and is_disk_full(fault):
+            return DiskFull(
+                f"The disk is full: the recording ends after {self.count} frames and plays so far ({self.path}).",
+                hint="Free some space, then record again.",
+                path=str(self.path),
+                frames=self.count,
+            )
+        return OutputUnwritable(
+            f"The recording cannot be continued: {error} ({self.path}).",
+            hint="What was written so far plays; record to another place.",
+            path=str(self.path),
+            frames=self.count,
+        )
+
+
+def _even(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the last row or column where H.264's halved colour planes need an even size."""
+    height_px, width_px = rgb.shape[:2]
+    if height_px % 2 or width_px % 2:
+        return np.pad(rgb, ((0, height_px % 2), (0, width_px % 2), (0, 0)), mode="edge")
+    return rgb

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file under a video writer that survives a full disk: after the first fault it swallows everything.
+
+A muxer that is closed after a failed write would still rewrite the file's head and so destroy what was good.
+Instead, later writes go nowhere, and `trim` cuts the torn fragment off, so that what remains plays without error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["RecordingFile"]
+
+_BOX_HEADER_BYTES = 8  # size (4), type (4); ISO/IEC 14496-12, 4.2
+_LARGE_SIZE_BYTES = 8
+
+
+class RecordingFile:
+    """A writable, seekable file; `fault` holds the first error.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fault: OSError | None = None
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, data: bytes) -> int:
+        """Write all of `data`.
+
+        Raises:
+            OSError: the first time the system refuses; afterwards nothing is written and nothing raised.
+        """
+        left = memoryview(data)
+        try:
+            while self.fault is None and len(left):
+                left = left[self._file.write(left) or 0 :]
+        except OSError as error:
+            self.fault = error
+            raise
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move as `io.RawIOBase.seek`."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file; after a fault, cut it back to its last whole fragment."""
+        if self._file.closed:
+            return
+        self._file.close()
+        if self.fault is not None:
+            with contextlib.suppress(OSError), self.path.open("r+b") as file:
+                file.truncate(_whole_length(file))
+
+
+def _whole_length(file: BinaryIO) -> int:
+    """Return how many bytes of an MP4 file are whole fragments (a `moof` counts only with its `mdat`)."""
+    end = file.seek(0, os.SEEK_END)
+    position = whole = 0
+    while position + _BOX_HEADER_BYTES <= end:
+        file.seek(position)
+        size, kind = struct.unpack(">I4s", file.read(_BOX_HEADER_BYTES))
+        if size == 1:  # the size did not fit and follows as 64 bits
+            large = file.read(_LARGE_SIZE_BYTES)
+            size = struct.unpack(">Q", large)[0] if len(large) == _LARGE_SIZE_BYTES else end
+        if size < _BOX_HEADER_BYTES or position + size > end:
+            break
+        position += size
+        if kind != b"moof":
+            whole = position
+    return whole
