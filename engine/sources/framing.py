@@ -2,7 +2,8 @@
 """Picture pixels → portrait space: one square box per picture, cut and scaled with its alpha and landmarks.
 
 A set of equal square pictures is used whole, which keeps its background aligned between the pictures; any other
-picture is cut around the face, the face's height being half of the box as in a webcam portrait. Any thread.
+picture is cut around the face, the face's height being half of the box where the picture has room for it. Any
+thread.
 
 Convention:
     as `engine.geometry`: integer coordinates on pixel centres, portrait space spans [-1, 1] over the box. Boxes lie
@@ -23,13 +24,16 @@ from engine.geometry import Box, keypoints_from_landmarks, square_around
 from engine.sources.analysis import NEUTRAL_GREY, AnalysedPicture
 from engine.types import SourceImage
 
-__all__ = ["FACE_HEIGHTS_PER_SIDE", "SquareBox", "choose_boxes", "cut_image", "face_box", "frame_picture"]
+__all__ = ["FACE_HEIGHTS_PER_SIDE", "SquareBox", "choose_boxes", "cut_image", "face_box", "fit_box", "frame_picture"]
 
 FACE_HEIGHTS_PER_SIDE = 2.0  # the box is this many landmark heights tall
 
 # A whole picture serves as the portrait while its face is roughly where a cut would have put it.
 _WHOLE_FACE_SHARE = (0.30, 0.75)  # landmark height over picture height
 _WHOLE_CENTRE_OFF = 0.22  # distance of the landmarks' centre from the middle, over the side
+# A cut that reaches past the picture shows mirrored people: it is moved inside this far and made this small.
+_NUDGE_SHARE = 0.15  # over the box's side; beyond, the face would sit in a corner
+_LARGEST_OVER_PICTURE = 1.25  # box side over the picture's shorter side
 _BLEED_SHARE = 0.02  # how far a cut-out's edge colour reaches into the transparent part, over the side
 
 
@@ -60,7 +64,19 @@ def choose_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
     width, height = next(iter(sizes), (0, 0))
     if len(sizes) == 1 and width == height and all(_sits_well(picture) for picture in pictures):
         return [SquareBox(0, 0, width)] * len(pictures)
-    return [face_box(picture.landmarks_px) for picture in pictures]
+    return [fit_box(face_box(picture.landmarks_px), size_wh=picture.picture.size_wh) for picture in pictures]
+
+
+def fit_box(box: SquareBox, *, size_wh: tuple[int, int]) -> SquareBox:
+    """Return the box made smaller and moved towards the inside of a picture, within limits."""
+    side = min(box.side_px, max(2, round(min(size_wh) * _LARGEST_OVER_PICTURE)))
+    most = round(side * _NUDGE_SHARE)
+    corner = []
+    for start, length in zip((box.left_px, box.top_px), size_wh, strict=True):
+        start += (box.side_px - side) // 2
+        inside = min(max(start, 0), length - side) if length >= side else (length - side) // 2
+        corner.append(start + min(max(inside - start, -most), most))
+    return SquareBox(corner[0], corner[1], side)
 
 
 def _sits_well(analysed: AnalysedPicture) -> bool:

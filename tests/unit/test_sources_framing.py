@@ -7,7 +7,15 @@ import numpy as np
 
 from engine.cv import cv2
 from engine.sources.analysis import AnalysedPicture
-from engine.sources.framing import FACE_HEIGHTS_PER_SIDE, SquareBox, choose_boxes, cut_image, face_box, frame_picture
+from engine.sources.framing import (
+    FACE_HEIGHTS_PER_SIDE,
+    SquareBox,
+    choose_boxes,
+    cut_image,
+    face_box,
+    fit_box,
+    frame_picture,
+)
 from engine.sources.picture import Picture
 from tests.helpers.source_faces import landmarks_at, portrait_rgb
 
@@ -35,7 +43,8 @@ def test_any_picture_out_of_line_cuts_all():
     ):
         boxes = choose_boxes([good, other])
         assert boxes[0] == face_box(good.landmarks_px)
-        assert boxes[1] == face_box(other.landmarks_px)
+        assert boxes[1] == fit_box(face_box(other.landmarks_px), size_wh=other.picture.size_wh)
+        assert boxes[1] != SquareBox(0, 0, other.picture.size_wh[0])
     wide = analysed((500, 400), landmarks_at((200, 200), 180))
     assert choose_boxes([wide, wide]) == [face_box(wide.landmarks_px)] * 2
 
@@ -46,6 +55,17 @@ def test_face_box_is_centred_and_scaled():
     assert box.side_px == round(60 * FACE_HEIGHTS_PER_SIDE)
     assert abs(box.box.centre_x_px - 120.3) <= 0.5
     assert abs(box.box.centre_y_px - 77.8) <= 0.5
+
+
+def test_boxes_move_inside_where_there_is_room():
+    inside = SquareBox(30, 40, 100)
+    assert fit_box(inside, size_wh=(300, 200)) == inside
+    assert fit_box(SquareBox(-10, -5, 100), size_wh=(300, 200)) == SquareBox(0, 0, 100)
+    assert fit_box(SquareBox(-40, 40, 100), size_wh=(300, 200)) == SquareBox(-25, 40, 100)  # a face in the corner
+    assert fit_box(SquareBox(210, 120, 100), size_wh=(300, 200)) == SquareBox(200, 105, 100)
+    tight = fit_box(SquareBox(-50, -60, 300), size_wh=(200, 200))
+    assert tight == SquareBox(-25, -25, 250)
+    assert fit_box(SquareBox(20, -40, 220), size_wh=(300, 200)) == SquareBox(20, -10, 220)
 
 
 def test_whole_picture_at_its_own_size_is_untouched():
