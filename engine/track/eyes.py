@@ -88,7 +88,9 @@ def normalise_openness(openness: Array, *, resting: Array) -> Array:
 
 
 def combine_by_visibility(values: Array, *, yaw_rad: float) -> Array:
-    """Let the nearer eye speak for both when the head is turned: the far eye is half guessed by the tracker.
+    """Let the nearer eye speak for both when the head is turned: the far lids are half guessed by the tracker.
+
+    Not for gaze: tracked depth bends with the angle, so the two eyes' gaze vectors differ when both look one way.
 
     Shapes:
         values: (2, ...), right eye first. returns: the same shape.

@@ -204,8 +204,7 @@ class Retargeter:
             gaze_change += share * (eyes.gaze - performer.eyes.gaze)
         gain = self._settings.eyes
         openness = np.maximum(1 + gain * (combine_by_visibility(openness, yaw_rad=yaw_rad) - 1), 0.0)
-        gaze_change = gain * combine_by_visibility(gaze_change, yaw_rad=yaw_rad)
-        write_eyes(expressed, neutral=own.shape, openness=openness, gaze_change=gaze_change)
+        write_eyes(expressed, neutral=own.shape, openness=openness, gaze_change=gain * gaze_change)
 
 
 def _scale_to(own: FaceSizes, other: FaceSizes) -> Array:

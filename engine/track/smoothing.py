@@ -30,6 +30,8 @@ class OneEuroFilter:
     Args:
         min_cutoff_hz: cut-off at rest; a number or an array that broadcasts against the values.
         beta: cut-off gained per unit of speed (value units per second).
+        derivative_cutoff_hz: cut-off of the speed estimate; higher reacts sooner and trembles more.
+        max_gap_s: after a longer silence the filter starts afresh.
     Source:
         Casiez, Roussel, Vogel 2012, "1€ Filter: a simple speed-based low-pass filter for noisy input in interactive
         systems", CHI, algorithm 1.
@@ -40,7 +42,7 @@ class OneEuroFilter:
         *,
         min_cutoff_hz: float | Array,
         beta: float | Array,
-        derivative_cutoff_hz: float = _DERIVATIVE_CUTOFF_HZ,
+        derivative_cutoff_hz: float | Array = _DERIVATIVE_CUTOFF_HZ,
         max_gap_s: float = _MAX_GAP_S,
     ) -> None:
         self.min_cutoff_hz = min_cutoff_hz
@@ -87,10 +89,11 @@ def _alpha(cutoff_hz: float | Array, step_s: float) -> float | Array:
 
 @dataclass(frozen=True, slots=True)
 class _Tuning:
-    """min_cutoff_hz, beta (Hz per unit/s) at steadiness 0.5."""
+    """min_cutoff_hz at steadiness 0.5, beta (Hz per unit/s), derivative_cutoff_hz."""
 
     min_cutoff_hz: float
     beta: float
+    derivative_cutoff_hz: float = _DERIVATIVE_CUTOFF_HZ
 
 
 # Units: radians; canonical units (about 6 cm) for position and shape; natural logarithm for scale. Tuned on tracked
@@ -99,8 +102,8 @@ _ROTATION = _Tuning(1.2, 9.0)
 _POSITION = _Tuning(1.0, 6.0)
 _LOG_SCALE = _Tuning(0.5, 6.0)  # a head that breathes in and out is the most disliked jitter
 _SHAPE = _Tuning(1.5, 8.0)
-_MOUTH = _Tuning(3.0, 14.0)
-_LIDS = _Tuning(3.0, 25.0)
+_MOUTH = _Tuning(3.0, 14.0, 3.0)
+_LIDS = _Tuning(3.0, 35.0, 6.0)  # a blink is over in five frames
 
 
 class FaceSmoother:
@@ -111,9 +114,14 @@ class FaceSmoother:
     """
 
     def __init__(self, *, steadiness: float = 0.5) -> None:
-        cutoff, beta = np.full((LANDMARK_COUNT, 1), _SHAPE.min_cutoff_hz), np.full((LANDMARK_COUNT, 1), _SHAPE.beta)
+        tunings = [_SHAPE] * LANDMARK_COUNT
         for points, tuning in (((*LIPS, *MOUTH_INNER), _MOUTH), ((*EYES, *IRISES), _LIDS)):
-            cutoff[list(points)], beta[list(points)] = tuning.min_cutoff_hz, tuning.beta
+            for point in points:
+                tunings[point] = tuning
+        cutoff, beta, derivative_cutoff = (
+            np.array([[getattr(tuning, name)] for tuning in tunings])
+            for name in ("min_cutoff_hz", "beta", "derivative_cutoff_hz")
+        )
         self._cutoffs = (
             np.array([*[_ROTATION.min_cutoff_hz] * 3, *[_POSITION.min_cutoff_hz] * 3, _LOG_SCALE.min_cutoff_hz]),
             cutoff,
@@ -121,7 +129,7 @@ class FaceSmoother:
         self._pose = OneEuroFilter(
             min_cutoff_hz=1.0, beta=np.array([*[_ROTATION.beta] * 3, *[_POSITION.beta] * 3, _LOG_SCALE.beta])
         )
-        self._shape = OneEuroFilter(min_cutoff_hz=1.0, beta=beta)
+        self._shape = OneEuroFilter(min_cutoff_hz=1.0, beta=beta, derivative_cutoff_hz=derivative_cutoff)
         self.set_steadiness(steadiness)
 
     def set_steadiness(self, steadiness: float) -> None:
