@@ -62,6 +62,4 @@ def dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
     wide = F.interpolate(torch.cat([flow, weight], 1), size=(r, r), mode="bilinear", align_corners=False)
     at = wide[:, :2].permute(0, 2, 3, 1) + pixel_grid(r).to(wide).reshape(1, r, r, 2)
     moved = F.grid_sample(maps.flatten(0, 1).float(), at, align_corners=False, padding_mode="border")
-    if k == 1:
-        return moved
     return (moved * wide[:, 2:]).reshape(b, k, c, r, r).sum(1)

@@ -67,8 +67,8 @@ class PortraitDecoder(nn.Module):
             ConvBlock(moved - v + FIELD_MAPS, v, kernel=1), nn.Conv2d(v, v, 1)
         )  # MLP on [attended pixels, attended key geometry, query], paper Fig. 3
         self.mid = nn.Sequential(ConvBlock(v, v), *[ResBlock(v) for _ in range(config.blocks)])
-        self.quarter = nn.Sequential(ConvBlock(v + 2 * w, 2 * w), ResBlock(2 * w))
-        self.half = nn.Sequential(ConvBlock(2 * w + 16, w), ResBlock(w))
+        self.at_quarter = nn.Sequential(ConvBlock(v + 2 * w, 2 * w), ResBlock(2 * w))
+        self.at_half = nn.Sequential(ConvBlock(2 * w + 16, w), ResBlock(w))
         self.out = nn.Conv2d(w, 5, 3, 1, 1)
         nn.init.zeros_(self.out.weight)
         assert self.out.bias is not None
@@ -82,11 +82,11 @@ class PortraitDecoder(nn.Module):
         h = self.mid(h)
         if fine.shape[-1] != t:
             h = F.interpolate(h, size=fine.shape[-2:], mode="nearest")
-        h = self.quarter(torch.cat([h, fine.to(h.dtype)], 1))
+        h = self.at_quarter(torch.cat([h, fine.to(h.dtype)], 1))
         h = F.interpolate(h, scale_factor=2.0, mode="nearest")
         while h.shape[-1] * 2 < pixels.shape[-1]:
             h = F.interpolate(h, scale_factor=2.0, mode="nearest")
-        h = self.half(torch.cat([h, F.pixel_unshuffle(pixels, 2).to(h.dtype)], 1))
+        h = self.at_half(torch.cat([h, F.pixel_unshuffle(pixels, 2).to(h.dtype)], 1))
         o = F.interpolate(self.out(h).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
         keep = torch.sigmoid(o[:, 3:4])
         rgb = keep * pixels[:, :3] + (1 - keep) * torch.tanh(o[:, :3])

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m engine.build WEIGHTS FOLDER`: export a checkpoint to ONNX with its manifest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from engine.build.export import export_model
+from engine.models.checkpoint import load_checkpoint, save_checkpoint
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Export and report the files written."""
+    parser = argparse.ArgumentParser(prog="python -m engine.build", description=__doc__)
+    parser.add_argument("weights", type=Path, help="weights.safetensors of a trained or tuned model")
+    parser.add_argument("folder", type=Path, help="where to write, e.g. assets/models/lite")
+    options = parser.parse_args(arguments)
+    model = load_checkpoint(options.weights).eval()
+    manifest = export_model(model, options.folder)
+    save_checkpoint(model, options.folder / "weights.safetensors")
+    for name in manifest["files"]:
+        size_kb = (options.folder / name).stat().st_size / 1024
+        sys.stdout.write(f"{options.folder / name}  {size_kb:.0f} kB\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

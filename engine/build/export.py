@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Torch model -> `encode.onnx` + `animate.onnx` + `manifest.json`: the one exchange format of every back-end.
+
+Standard ONNX operators only (opset 18), the number of pictures N and of picked pictures K dynamic, everything else
+fixed. Run by `python -m engine.build`; torch and onnx are imported by this module and nothing at run time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from engine.assets import load_canonical_face
+from engine.models.config import WarpModelConfig
+from engine.models.implicit_warp import ImplicitWarp, SourceCache
+from engine.types import LANDMARK_COUNT
+
+__all__ = ["ALLOWED_OPERATORS", "AnimateGraph", "EncodeGraph", "cache_names", "example_inputs", "export_model"]
+
+OPSET = 18
+MANIFEST_FORMAT = 1
+
+# What TensorRT, OpenVINO and onnxruntime all run natively; a test holds the exported graphs to it.
+ALLOWED_OPERATORS = frozenset(
+    "Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos Div Equal Exp Expand Flatten "
+    "Gather Gemm GlobalAveragePool GridSample Identity Log MatMul Max Min Mul Neg Pow Range Reciprocal ReduceL2 ReduceLogSumExp "
+    "ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize Shape Sigmoid Sin Slice Softmax "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where".split()
+)
+
+
+def cache_names(config: WarpModelConfig) -> tuple[str, ...]:
+    """Return the names of the encoded source set's tensors, in graph order (`rgba` is the encoder's own input)."""
+    names = ("rest_frame", "key", "rest", "deform", "pose", "scale")
+    return (*names, "value", "fine") if config.decoder else names
+
+
+class EncodeGraph(nn.Module):
+    """`encode_sources` with flat tensors."""
+
+    def __init__(self, model: ImplicitWarp) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, rgba: Tensor, keypoints: Tensor) -> tuple[Tensor, ...]:
+        """rgba (1, N, 4, R, R), keypoints (1, N, 478, 3) -> tensors of `cache_names`."""
+        cache = self.model.encode_sources(rgba, keypoints)
+        return tuple(getattr(cache, name) for name in cache_names(self.model.config))
+
+
+class AnimateGraph(nn.Module):
+    """`animate` with flat tensors."""
+
+    def __init__(self, model: ImplicitWarp) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, keypoints: Tensor, pick: Tensor, log_stage: Tensor, log_face: Tensor, rgba: Tensor, *cache: Tensor) -> Tensor:
+        """Return rgba (1, 4, R, R)."""
+        named: dict[str, Any] = dict(zip(cache_names(self.model.config), cache, strict=True))
+        out, _ = self.model.animate(
+            keypoints, SourceCache(rgba=rgba, **named), pick=pick, log_stage=log_stage, log_face=log_face
+        )
+        return out
+
+
+def example_inputs(config: WarpModelConfig, *, sources: int, picked: int, seed: int = 0) -> dict[str, Tensor]:
+    """Return plausible random inputs for both graphs: canonical faces, slightly moved, over smooth noise."""
+    generator = torch.Generator().manual_seed(seed)
+    face = torch.from_numpy(load_canonical_face().copy()) * 0.28
+    shift = torch.rand(1, sources, 1, 3, generator=generator) * 0.1
+    wobble = torch.randn(1, sources, LANDMARK_COUNT, 3, generator=generator) * 0.004
+    coarse = torch.rand(sources, 4, 16, 16, generator=generator) * 2 - 1
+    rgba = nn.functional.interpolate(coarse, size=(config.side_px, config.side_px), mode="bicubic").clamp(-1, 1)
+    return {
+        "rgba": rgba[None],
+        "source_keypoints": face + shift + wobble,
+        "keypoints": (face + 0.03 + torch.randn(1, LANDMARK_COUNT, 3, generator=generator) * 0.004),
+        "pick": torch.arange(picked)[None],
+        "log_stage": torch.log_softmax(torch.arange(picked, 0, -1).float(), 0)[None],
+        "log_face": torch.zeros(1, picked),
+    }
+
+
+def export_model(model: ImplicitWarp, folder: Path, *, card: str = "", note: dict[str, object] | None = None) -> dict[str, Any]:
+    """Write both graphs and the manifest; return the manifest.
+
+    Args:
+        model: in evaluation mode, on the CPU, float32.
+        folder: created if missing; files are replaced.
+        card: text of card.md, or nothing to leave the file alone.
+        note: training facts to keep beside the shapes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = model.config
+    inputs = example_inputs(config, sources=3, picked=2)
+    names = cache_names(config)
+    with torch.no_grad():
+        cache = model.encode_sources(inputs["rgba"], inputs["source_keypoints"])
+    # N and K are named per tensor; the exporter joins equal ones by their example size.
+    n, k = torch.export.Dim("N", min=1, max=16), torch.export.Dim("K", min=1, max=16)
+    _export(
+        EncodeGraph(model),
+        (inputs["rgba"], inputs["source_keypoints"]),
+        folder / "encode.onnx",
+        ["rgba", "keypoints"],
+        list(names),
+        ({1: n}, {1: n}),
+    )
+    frame = (inputs["keypoints"], inputs["pick"], inputs["log_stage"], inputs["log_face"], inputs["rgba"])
+    cached = tuple(getattr(cache, name) for name in names)
+    shapes: tuple[Any, ...] = ({}, {1: k}, {1: k}, {1: k}, {1: n}, tuple({} if x == "rest_frame" else {1: n} for x in names))
+    _export(
+        AnimateGraph(model),
+        (*frame, *cached),
+        folder / "animate.onnx",
+        ["keypoints", "pick", "log_stage", "log_face", "rgba", *names],
+        ["portrait"],
+        shapes,
+    )
+    manifest: dict[str, Any] = {
+        "format": MANIFEST_FORMAT,
+        "model": "implicit_warp",
+        "config": asdict(config),
+        "cache": list(names),
+        "opset": OPSET,
+        "files": {name: _sha256(folder / name) for name in ("encode.onnx", "animate.onnx")},
+        **({"note": note} if note else {}),
+    }
+    if card:
+        (folder / "card.md").write_text(card, encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _export(graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[str], outs: list[str], shapes: tuple[Any, ...]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own internals
+        program = torch.onnx.export(
+            graph.eval(), args, opset_version=OPSET, dynamo=True, input_names=ins, output_names=outs,
+            dynamic_shapes=shapes, optimize=True, verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    proto.producer_version = ""  # the files must not change with the exporter's build
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # stack traces carry paths of the exporting machine
+        node.doc_string = ""
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+        del value.metadata_props[:]
+    del proto.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    onnx.checker.check_model(proto)
+    onnx.save_model(proto, str(path))

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Back-ends that run the exported model: OpenVINO (default on CPUs) and torch (reference)."""
+
+__all__: list[str] = []

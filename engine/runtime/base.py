@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every back-end offers: encode a source set once, animate it once a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EncodedSourceSet", "FrameInputs", "WarpRunner"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSourceSet:
+    """A source set on the back-end's side.
+
+    count: pictures N. tensors: name -> back-end tensor with leading shape (1, N, ...); belongs to the runner that
+    made it. A set may be dropped while frames are in flight; tensors live as long as somebody holds them.
+    """
+
+    count: int
+    tensors: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameInputs:
+    """What changes from frame to frame.
+
+    keypoints: (478, 3) float32, portrait space. pick: (K,) int64, pictures to use. log_stage, log_face: (K,)
+    float32, log weight of each outside and on the face.
+    """
+
+    keypoints: NDArray[np.float32]
+    pick: NDArray[np.int64]
+    log_stage: NDArray[np.float32]
+    log_face: NDArray[np.float32]
+
+
+class WarpRunner(Protocol):
+    """One loaded model on one device. Thread: `animate` on the render thread only; `encode` on any thread."""
+
+    @property
+    def side_px(self) -> int:
+        """Side R of source pictures and portraits."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Back-end, version, device and precision, e.g. `openvino 2026.4 on CPU (2 threads), fp32`."""
+        ...
+
+    def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
+        """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
+        ...
+
+    def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
+        """Return the portrait, (4, R, R) in [-1, 1]; the array may be reused by the next call."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...

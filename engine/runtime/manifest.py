@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`manifest.json` beside the model files: what they are, and the hashes that prove it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.assets import asset_root
+from engine.errors import ModelFileMissing, ModelMismatch
+
+__all__ = ["ModelManifest", "list_models", "load_manifest"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """One exported model.
+
+    name: folder name. side_px: picture side. cache: names of the encoded tensors, in graph order.
+    files: file name -> sha256. decoder: whether the graph has convolutions after the warp.
+    """
+
+    name: str
+    folder: Path
+    side_px: int
+    cache: tuple[str, ...]
+    files: dict[str, str]
+    decoder: bool
+
+    def verify(self) -> None:
+        """Compare every file with its hash.
+
+        Raises:
+            ModelFileMissing: a file is not there. ModelMismatch: a file differs.
+        """
+        for name, expected in self.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise ModelFileMissing(
+                    f"Model file {name} of '{self.name}' is missing: {path}.",
+                    hint="Install Bunraku again (python3 run.py).",
+                    path=str(path),
+                )
+            actual = hashlib.sha256(path.read_bytes()).hexdigest()
+            if actual != expected:
+                raise ModelMismatch(
+                    f"Model file {name} of '{self.name}' is not the one its manifest describes: expected sha256 "
+                    f"{expected[:12]}…, got {actual[:12]}…: {path}.",
+                    hint="The file is damaged or was edited; install Bunraku again (python3 run.py).",
+                    path=str(path),
+                    expected=expected,
+                    actual=actual,
+                )
+
+
+def list_models() -> list[str]:
+    """Return the names of the shipped models, sorted."""
+    return sorted(path.parent.name for path in (asset_root() / "models").glob("*/manifest.json"))
+
+
+def load_manifest(model: str) -> ModelManifest:
+    """Read a shipped model's manifest.
+
+    Raises:
+        ModelFileMissing: no such model. ModelMismatch: the manifest is unreadable or newer than this program.
+    """
+    folder = asset_root() / "models" / model
+    path = folder / "manifest.json"
+    if not path.is_file():
+        known = ", ".join(list_models()) or "none"
+        raise ModelFileMissing(f"There is no model '{model}'; shipped models: {known}.", hint="Choose one of them.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != _FORMAT:
+            raise ModelMismatch(
+                f"Model '{model}' has manifest format {data['format']}, this program reads {_FORMAT}: {path}.",
+                hint="Install a matching version of Bunraku.",
+            )
+        config = data["config"]
+        return ModelManifest(
+            model, folder, int(config["side_px"]), tuple(data["cache"]), dict(data["files"]), bool(config["decoder"])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelMismatch(
+            f"The manifest of model '{model}' cannot be read ({error}): {path}.",
+            hint="Install Bunraku again (python3 run.py).",
+        ) from error

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO back-end: the default on CPUs, and on Intel GPUs and NPUs by name.
+
+One compiled graph per number of picked pictures K (1 or 2). K is fixed at compile time so that everything after the
+gather has static shapes; N stays open, so changing to a set of another size compiles nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from engine.errors import BackendUnavailable, InferenceFailed
+from engine.runtime.base import EncodedSourceSet, FrameInputs
+from engine.runtime.manifest import ModelManifest
+from engine.types import MAX_SOURCES
+
+__all__ = ["OpenVinoRunner"]
+
+_MAX_THREADS = 8  # beyond this the 32×32 token grid splits too finely to gain
+
+
+class OpenVinoRunner:
+    """Runs `encode.onnx` and `animate.onnx` through OpenVINO.
+
+    Args:
+        manifest: the model; its files are verified first.
+        device: OpenVINO device name, e.g. CPU, GPU, GPU.1, NPU.
+        threads: CPU threads; 0 takes the machine's cores up to 8.
+
+    Raises:
+        BackendUnavailable: no such device, or it cannot compile the model.
+        ModelFileMissing, ModelMismatch: see `ModelManifest.verify`.
+    """
+
+    def __init__(self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0) -> None:
+        manifest.verify()
+        self._manifest, self._device = manifest, device
+        self._threads = threads or min(_usable_cores(), _MAX_THREADS)
+        self._core = ov.Core()
+        available = self._core.available_devices
+        if device.split(".")[0] not in {name.split(".")[0] for name in available}:
+            raise BackendUnavailable(
+                f"OpenVINO has no device '{device}' here; it sees: {', '.join(available) or 'none'}.",
+                hint="Use --backend openvino (CPU), or install the device's driver.",
+            )
+        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device.startswith(("CPU", "GPU")):
+            self._settings["INFERENCE_PRECISION_HINT"] = "f32"  # geometry is garbage in half precision (model card)
+        if device.startswith("CPU"):
+            self._settings["INFERENCE_NUM_THREADS"] = self._threads
+        self._encode_lock = threading.Lock()
+        self._encoder: Any = None
+        self._animators: dict[int, Any] = {}
+
+    @property
+    def side_px(self) -> int:
+        """Side R of source pictures and portraits."""
+        return self._manifest.side_px
+
+    @property
+    def description(self) -> str:
+        """Back-end, version, device and precision."""
+        version = ".".join(ov.__version__.split("-")[0].split(".")[:2])
+        place = f"{self._device} ({self._threads} threads)" if self._device == "CPU" else self._device
+        return f"openvino {version} on {place}, fp32"
+
+    def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
+        """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
+        pictures = np.ascontiguousarray(rgba[None], np.float32)
+        with self._encode_lock:
+            if self._encoder is None:
+                self._encoder = self._compile("encode.onnx", {}).create_infer_request()
+            self._infer(self._encoder, {"rgba": pictures, "keypoints": np.ascontiguousarray(keypoints[None], np.float32)})
+            tensors = {name: self._encoder.get_tensor(name).data.copy() for name in self._manifest.cache}
+        tensors["rgba"] = pictures
+        # Wrapped once here: OpenVINO then reads them in place, frame after frame, without a copy.
+        wrapped = {name: ov.Tensor(np.ascontiguousarray(array), shared_memory=True) for name, array in tensors.items()}
+        return EncodedSourceSet(len(rgba), wrapped)
+
+    def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
+        """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
+        picked = len(inputs.pick)
+        request = self._animators.get(picked)
+        if request is None:
+            request = self._compile("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
+            request = self._animators[picked] = request.create_infer_request()
+        frame = {
+            "keypoints": inputs.keypoints[None],
+            "pick": inputs.pick[None],
+            "log_stage": inputs.log_stage[None],
+            "log_face": inputs.log_face[None],
+        }
+        self._infer(request, {**sources.tensors, **frame})
+        return np.asarray(request.get_output_tensor(0).data[0])
+
+    def close(self) -> None:
+        """Free the compiled graphs."""
+        self._animators.clear()
+        self._encoder = None
+
+    def _compile(self, file: str, fixed: dict[str, int]) -> Any:
+        """Compile a graph with the second axis of the inputs in `fixed` set, and N left open up to the limit."""
+        try:
+            model = self._core.read_model(self._manifest.folder / file)
+            shapes = {}
+            for port in model.inputs:
+                shape, name = port.partial_shape, port.any_name
+                if name in fixed:
+                    shape[1] = fixed[name]
+                elif shape.is_dynamic:
+                    shape[1] = ov.Dimension(1, MAX_SOURCES)
+                shapes[name] = shape
+            model.reshape(shapes)
+            return self._core.compile_model(model, self._device, self._settings)
+        except RuntimeError as error:
+            raise BackendUnavailable(
+                f"OpenVINO cannot compile {file} of model '{self._manifest.name}' for {self._device}: {_first_line(error)}",
+                hint="Use --backend openvino (CPU).",
+            ) from error
+
+    def _infer(self, request: Any, feeds: dict[str, Any]) -> None:
+        try:
+            for name, value in feeds.items():
+                tensor = value if isinstance(value, ov.Tensor) else ov.Tensor(np.ascontiguousarray(value))
+                request.set_tensor(name, tensor)
+            request.infer()
+        except RuntimeError as error:
+            raise InferenceFailed(
+                f"OpenVINO failed on {self._device}: {_first_line(error)}", hint="Restart the run."
+            ) from error
+
+
+def _usable_cores() -> int:
+    """Cores this process may use: containers and `taskset` allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pictures of the set draw this frame: one for the *stage* (hair, shoulders, head), one more for the face.
+
+Every frame uses at most two pictures, whatever the set's size, so cost does not grow with it; and one picture alone
+draws everything outside the face, because two heads mixed at a hair edge are a ghost. On the face both compete per
+token inside the attention, so an open mouth or closed lids come from the picture that has them.
+
+Choices are sticky and changes are faded: slot 1 fades out on the face, takes the new picture, fades in; a change of
+stage then crosses over between two pictures that are both already there. A hard switch is visible as a pop.
+Runs on the render thread; plain numpy, O(N · 478).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.headpose import HeadDescriptor
+from engine.landmarks import BROWS, EYES, IRISES, LIPS
+
+__all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
+
+# Where expressions differ; cheeks and forehead would only dilute them.
+_EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
+_FLOOR = 3e-4  # weight that counts as none; its logarithm stays finite
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """Gains are in logits, as in the attention (`AttentionWarp.pose_gain` squared)."""
+
+    pose: float = 36.0
+    expression: float = 36.0
+    sticky: float = 1.2  # logits a rival must be better by
+    fade_s: float = 0.1  # one fade; a change of stage takes up to three
+    hurry: float = 4.0  # logits of misfit that double the fading speed
+    forget_s: float = 0.5  # after a gap this long nothing is faded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceChoice:
+    """The pictures of one frame; K is 1 for a set of one picture, else 2.
+
+    pick: (K,) int64. log_stage, log_face: (K,) float32. share: (N,) float32, use of each picture, sums to 1.
+    """
+
+    pick: NDArray[np.int64]
+    log_stage: NDArray[np.float32]
+    log_face: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+
+class SourceSelector:
+    """Picks sources over time for one source set.
+
+    Args:
+        heads: one descriptor a picture, in the set's order.
+    """
+
+    def __init__(self, heads: list[HeadDescriptor], settings: SelectionSettings | None = None) -> None:
+        self._settings = settings or SelectionSettings()
+        self._pose = np.stack([head.pose for head in heads])  # (N, 9)
+        self._deform = np.stack([head.deform[_EXPRESSIVE] for head in heads])  # (N, E, 3)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: the next choice is made fresh, without fading."""
+        self._stage = self._second = -1
+        self._second_level = 1.0  # how far slot 1 is faded in on the face
+        self._cross = 0.0  # how far the stage has moved from slot 0 to slot 1
+        self._last_ns: int | None = None
+
+    def choose(self, head: HeadDescriptor, time_ns: int) -> SourceChoice:
+        """Choose for a driving head at a time; times must not run backwards, or the past is forgotten."""
+        s = self._settings
+        count = len(self._pose)
+        if count == 1:
+            zero = np.zeros(1, np.float32)
+            return SourceChoice(np.zeros(1, np.int64), zero, zero, np.ones(1, np.float32))
+        pose = s.pose * ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
+        per_point = s.expression * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
+        stage_cost = pose + per_point.mean(1)
+        face = _softmax(-(pose[:, None] + per_point), 0).mean(1)  # (N,) share of the face each would win
+        gap_s = np.inf if self._last_ns is None else (time_ns - self._last_ns) / 1e9
+        self._last_ns = time_ns
+        if not 0 <= gap_s <= s.forget_s or self._stage < 0:
+            self._stage = int(stage_cost.argmin())
+            self._second = _best_other(face, self._stage)
+            self._second_level, self._cross = 1.0, 0.0
+        else:
+            self._advance(stage_cost, face, gap_s)
+        return self._describe(face)
+
+    def _advance(self, stage_cost: NDArray[np.float32], face: NDArray[np.float32], gap_s: float) -> None:
+        s = self._settings
+        rival = int(stage_cost.argmin())
+        misfit = float(stage_cost[self._stage] - stage_cost[rival])
+        wants_stage = rival != self._stage and misfit > s.sticky
+        budget = gap_s / s.fade_s * (1.0 + max(misfit, 0.0) / s.hurry)
+        if self._cross > 0:  # a crossing that has begun is finished, whatever the head does meanwhile
+            target = self._second
+        elif wants_stage:
+            target = rival
+        else:
+            bonus = np.zeros_like(face)
+            bonus[self._second] = 0.25 * face.max()
+            target = _best_other(face + bonus, self._stage)
+        if self._second != target:
+            step = min(budget, self._second_level)
+            self._second_level -= step
+            budget -= step
+            if self._second_level > 0:
+                return
+            self._second = target
+        step = min(budget, 1.0 - self._second_level)
+        self._second_level += step
+        budget -= step
+        if self._second_level >= 1.0 and (self._cross > 0 or (wants_stage and self._second == rival)):
+            self._cross = min(1.0, self._cross + budget)
+            if self._cross >= 1.0:
+                self._stage, self._second, self._cross = self._second, self._stage, 0.0
+
+    def _describe(self, face: NDArray[np.float32]) -> SourceChoice:
+        stage = np.array([1.0 - self._cross, self._cross])
+        level = np.array([1.0, self._second_level])
+        pick = np.array([self._stage, self._second], np.int64)
+        share = np.zeros(len(face), np.float64)
+        on_face = face[pick] * level
+        np.add.at(share, pick, 0.5 * stage + 0.5 * on_face / max(float(on_face.sum()), 1e-9))
+        return SourceChoice(
+            pick,
+            np.log(np.maximum(stage, _FLOOR)).astype(np.float32),
+            np.log(np.maximum(level, _FLOOR)).astype(np.float32),
+            (share / share.sum()).astype(np.float32),
+        )
+
+
+def _best_other(face: NDArray[np.float32], stage: int) -> int:
+    rest = face.copy()
+    rest[stage] = -1.0
+    return int(rest.argmax())
+
+
+def _softmax(x: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return np.asarray(e / e.sum(axis, keepdims=True))

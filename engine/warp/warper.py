@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warper: a source set, encoded once, and a query a frame -> the animated character on a transparent ground.
+
+`prepare` may run on any thread (loading a set in the background); `use` and `warp` belong to the render thread, and
+`use` only swaps references, so switching sets costs no frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cv import cv2
+from engine.errors import SourceSetEmpty, TooManySources
+from engine.headpose import describe_head
+from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
+from engine.runtime.select import open_runner
+from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
+from engine.warp.layers import make_backdrops, separate_person, shared_backdrop
+from engine.warp.selection import SourceSelector
+
+__all__ = ["PreparedSourceSet", "Warper", "open_warper"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedSourceSet:
+    """Everything a set needs on the render thread. backdrop: (R, R, 3) uint8."""
+
+    name: str
+    encoded: EncodedSourceSet
+    selector: SourceSelector
+    backdrop: NDArray[np.uint8]
+
+
+class Warper:
+    """Animates one source set at a time.
+
+    State: no set → `set_sources` → `warp` any number of times; `set_sources` again at any time.
+    """
+
+    def __init__(self, runner: WarpRunner, *, reason: str = "asked for") -> None:
+        self._runner, self._reason = runner, reason
+        self._current: PreparedSourceSet | None = None
+
+    @property
+    def side_px(self) -> int:
+        """Side R of the portraits."""
+        return self._runner.side_px
+
+    @property
+    def description(self) -> str:
+        """One line for the start of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`."""
+        count = f", N={self._current.encoded.count}" if self._current else ""
+        why = "" if self._reason == "asked for" else f" ({self._reason})"
+        return f"engine: {self._runner.description}, {self.side_px}²{count}{why}"
+
+    def prepare(self, source_set: SourceSet) -> PreparedSourceSet:
+        """Encode a set without using it yet. Thread: any.
+
+        Raises:
+            SourceSetEmpty, TooManySources: the set has no picture, or more than the engine takes.
+        """
+        count = len(source_set.images)
+        if not count:
+            raise SourceSetEmpty(f"Source set '{source_set.name}' holds no picture.", hint="Add one to 16 pictures.")
+        if count > MAX_SOURCES:
+            raise TooManySources(
+                f"Source set '{source_set.name}' holds {count} pictures, the engine takes {MAX_SOURCES}.",
+                hint="Disable some in set.toml.",
+            )
+        rgb = np.stack([self._fit(image.rgb) for image in source_set.images])
+        alpha = np.stack([self._fit(image.alpha) for image in source_set.images])
+        keypoints = np.stack([image.keypoints for image in source_set.images])
+        backdrops = make_backdrops(rgb, alpha)
+        person = separate_person(rgb, alpha, backdrops)
+        rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
+        encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
+        selector = SourceSelector([describe_head(k) for k in keypoints])
+        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops))
+
+    def use(self, prepared: PreparedSourceSet) -> None:
+        """Switch to a prepared set, from the next frame on."""
+        prepared.selector.reset()
+        self._current = prepared
+
+    def set_sources(self, source_set: SourceSet) -> None:
+        """Prepare a set and switch to it."""
+        self.use(self.prepare(source_set))
+
+    def warp(self, query: Query) -> WarpedPortrait:
+        """Render the character in the query's pose.
+
+        Raises:
+            SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
+        """
+        current = self._current
+        if current is None:
+            raise SourceSetEmpty("No source set is loaded.", hint="Choose a source set first.")
+        choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
+        inputs = FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face)
+        portrait = self._runner.animate(current.encoded, inputs)
+        rgba = cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5)
+        return WarpedPortrait(query.captured_ns, np.asarray(rgba, np.uint8), current.backdrop, choice.share)
+
+    def reset(self) -> None:
+        """Forget temporal state: after a seek, a loss of tracking or a change of driver."""
+        if self._current is not None:
+            self._current.selector.reset()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._current = None
+        self._runner.close()
+
+    def __enter__(self) -> Warper:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def _fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        side = self.side_px
+        if picture.shape[0] == side:
+            return picture
+        shrink = picture.shape[0] > side
+        how = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(picture, (side, side), interpolation=how), np.uint8)
+
+
+def open_warper(*, backend: str = "auto", model: str = "lite") -> Warper:
+    """Load a model on a back-end; see `engine.runtime.select.open_runner` for names and errors."""
+    runner, reason = open_runner(backend, model=model)
+    return Warper(runner, reason=reason)
