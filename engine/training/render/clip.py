@@ -66,6 +66,9 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int, crf:
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(f"The folder cannot be made ({error.strerror}): {path}.") from error
+    try:
         with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as file:
             stream = file.add_stream("libx264", rate=fps)
             stream.pix_fmt = "yuv420p"

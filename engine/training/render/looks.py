@@ -97,7 +97,7 @@ def _dress_outfit(colour: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
         colour = _recolour(colour, _soft(dark), parse_colour(look.jacket))
     if look.top:
         blueness = values[..., 2] - np.maximum(values[..., 0], values[..., 1])
-        violet = garment * np.clip((blueness - 6) / 10, 0, 1) * np.clip((light - 50) / 20, 0, 1)
+        violet = garment * np.clip((blueness - 4) / 8, 0, 1) * np.clip((light - 24) / 14, 0, 1)
         # The cloth is woven of many hues: fill the holes between the threads that were recognised.
         filled = cv2.GaussianBlur(violet, (0, 0), shape[0] / 180)
         colour = _recolour(colour, _soft(((filled > 0.3) * garment).astype(np.float32)), parse_colour(look.top))
@@ -130,7 +130,7 @@ def _grey_scalp(colour: NDArray[np.uint8], grey: float) -> NDArray[np.uint8]:
     cheek = float(np.median(warmth[int(0.26 * height) : int(0.29 * height), int(0.22 * width) : int(0.25 * width)]))
     hairy = np.clip((0.80 - warmth / cheek) / 0.2, 0, 1)
     aside = np.abs(x)
-    scalp = (y < 0.13) & (aside < 0.11) | (aside > 0.125) & (y < 0.31) | (aside > 0.175) & (y < 0.43)
+    scalp = (y < 0.13) | (aside > 0.115) & (y < 0.31) | (aside > 0.175) & (y < 0.43)
     scalp &= (aside < 0.33) & ~((np.hypot(aside - 0.185, y - 0.055) < 0.062) & (y < 0.098))  # the eyeballs' charts
     light = values.mean(axis=2)
     brow = (np.abs(y - 0.185) < 0.02) & (aside < 0.14) & (aside > 0.025)
@@ -139,7 +139,7 @@ def _grey_scalp(colour: NDArray[np.uint8], grey: float) -> NDArray[np.uint8]:
     # The painted strands are too contrasty for silver: bring their light and dark together first.
     calm: NDArray[Any] = cv2.addWeighted(colour, 0.45, cv2.GaussianBlur(colour, (0, 0), height / 120), 0.55, 0)
     silver = _recolour(calm, mask, np.array([146, 146, 150], np.float32))
-    return _mixed(colour, silver, np.float32(grey))
+    return _mixed(colour, silver, mask[..., None] * np.float32(grey))
 
 
 def _lift_lids(colour: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:

@@ -87,6 +87,7 @@ class AvatarRenderer:
         }
         self._flat = self._gl.texture((1, 1), 3, bytes([128, 128, 255]))
         self._owned: list[Any] = []
+        self._closed = False
         self._look = Look()
 
     def __enter__(self) -> AvatarRenderer:
@@ -99,10 +100,11 @@ class AvatarRenderer:
 
     def close(self) -> None:
         """Release the OpenGL context; safe to call twice."""
-        if self._owned is not None:
-            self._release()
+        if not self._closed:
+            with self._gl:
+                self._release()
             self._gl.release()
-            self._owned = cast("list[Any]", None)
+            self._closed = True
 
     def load(self, avatar: Avatar, look: Look | None = None) -> None:
         """Upload an avatar in a look; the one before is dropped.
@@ -110,8 +112,12 @@ class AvatarRenderer:
         Cost:
             ≈ 1 s, most of it the ambient occlusion, which is kept in the avatar for the next time.
         """
+        with self._gl:  # another renderer may have made its own context the current one
+            self._load(avatar, look or Look())
+
+    def _load(self, avatar: Avatar, look: Look) -> None:
         self._release()
-        self._avatar, self._look = avatar, look or Look()
+        self._avatar, self._look = avatar, look
         self._program = self._programs[self._look.style]
         self._dynamic = self._gl.buffer(reserve=len(avatar.positions) * 4 * _DYNAMIC_FLOATS, dynamic=True)
         fixed = np.concatenate([avatar.uv, avatar.materials, avatar.positions], axis=1).astype(np.float32)
@@ -140,11 +146,12 @@ class AvatarRenderer:
         uniforms |= {"sky": lights.sky, "ground": lights.ground, "bump": 1.0}
         uniforms |= {"shade_skin": (0.62, 0.40, 0.62), "shade_rest": (0.40, 0.36, 0.66)}
         uniforms |= {"colour_map": 0, "normal_map": 1, "shadow_map": 2}
-        for name, value in uniforms.items():
-            if name in self._program:  # a compiler drops what a look does not use
-                self._program[name] = value
-        if "view_rotation" in self._program:
-            cast("Any", self._program["view_rotation"]).write(turn.T.astype("f4").tobytes())
+        with self._gl:
+            for name, value in uniforms.items():
+                if name in self._program:  # a compiler drops what a look does not use
+                    self._program[name] = value
+            if "view_rotation" in self._program:
+                self._write(self._program, "view_rotation", turn)
 
     def draw(self, pose: Pose) -> NDArray[np.uint8]:
         """Return the avatar in a pose.
@@ -154,8 +161,16 @@ class AvatarRenderer:
         Cost:
             ≈ 1 s at 512 px, supersample 3, on one core with a software driver.
         """
-        mesh = self._avatar.posed(pose)
-        self._upload(mesh)
+        with self._gl:
+            fine, surface = self._draw_fine(pose)
+        if surface is not None:
+            width_px = max(1, round(self._fine_px * _INK_WIDTH))
+            fine = draw_ink(fine, surface, colour=parse_colour(_INK), width_px=width_px)
+        return _shrink(fine, self.side_px)
+
+    def _draw_fine(self, pose: Pose) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Return the supersampled picture (F, F, 4) and, for looks with ink, its surface map (F, F, 4)."""
+        self._upload(self._avatar.posed(pose))
         centre = self._avatar.face_centre + np.array([0.0, -0.06, 0.0]) + np.asarray(pose.shift_m)
         light = orthographic(self._key_from, centre, _SHADOW_HALF_M, _SHADOW_DEPTH_M)
         self._draw_depth(self._shadow_target, light)
@@ -169,21 +184,12 @@ class AvatarRenderer:
             colour.use(0)
             bumps.use(1)
             array.render()
-        return self._finish()
-
-    def _finish(self) -> NDArray[np.uint8]:
-        """Read the fine picture back, add ink where the look has it, and shrink it."""
         shape = (self._fine_px, self._fine_px, 4)
         fine = np.frombuffer(self._target.read(components=4), np.uint8).reshape(shape)[::-1]
-        if self._look.style == "cel":
-            surface = np.frombuffer(self._target.read(components=4, attachment=1, dtype="f2"), np.float16)
-            fine = draw_ink(
-                fine,
-                surface.reshape(shape)[::-1].astype(np.float32),
-                colour=parse_colour(_INK),
-                width_px=max(1, round(self._fine_px * _INK_WIDTH)),
-            )
-        return _shrink(fine, self.side_px)
+        if self._look.style != "cel":
+            return fine, None
+        surface = np.frombuffer(self._target.read(components=4, attachment=1, dtype="f2"), np.float16)
+        return fine, surface.reshape(shape)[::-1].astype(np.float32)
 
     def _part(self, group: DrawGroup, static: Any) -> tuple[Any, Any, Any, bool]:
         """Return (vertex array, colour texture, normal texture, two-sided) of one group."""

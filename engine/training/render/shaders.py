@@ -123,7 +123,7 @@ void main() {
   surface(n, along, bump * (1.0 - ball));
   vec3 base = to_linear(texture(colour_map, uv, -0.7).rgb);
   base *= 1.0 - 0.18 * ball;
-  base = mix(base, mix(base, luma(base) * vec3(1.10, 1.0, 0.88), 0.45) * 1.2, wet);  // its teeth are painted greenish
+  base = mix(base, mix(base, luma(base) * vec3(1.10, 1.0, 0.88), 0.55) * 1.3, wet);  // its teeth are painted greenish
   // Painted hair and brows lie in the skin's own texture; they neither scatter light nor shine like skin.
   float bare = skin * smoothstep(0.006, 0.05, luma(base));
   float open = occlusion * occlusion;
