@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from engine.errors import PuppeteerError
     from engine.pipeline import Pipeline
     from engine.renderer import Renderer
+    from engine.sinks.mp4 import Mp4Sink
     from engine.types import Frame, OutputFrame, SourceSet
 
 __all__ = [
     "Frame",
+    "Mp4Sink",
     "OutputFrame",
     "Pipeline",
     "PuppeteerError",
@@ -37,6 +39,7 @@ __all__ = [
 
 _HOME = {
     "Frame": "engine.types",
+    "Mp4Sink": "engine.sinks.mp4",
     "OutputFrame": "engine.types",
     "Pipeline": "engine.pipeline",
     "PuppeteerError": "engine.errors",

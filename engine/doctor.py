@@ -8,11 +8,9 @@ reported as failed and never hides the others.
 from __future__ import annotations
 
 import enum
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -24,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.assets import asset_root
-from engine.errors import PuppeteerError
+from engine.errors import EngineError, PuppeteerError, VirtualCameraMissing
 
 __all__ = ["Check", "Verdict", "examine"]
 
@@ -32,6 +30,11 @@ _REINSTALL = "Install again: python3 run.py (or: pip install --force-reinstall .
 _PYTHONS = ((3, 10), (3, 12))
 _FREE_NEEDED_GB = 0.5  # a quarter of an hour of recording, and the caches
 _TIMEOUT_S = 10.0
+_OTHER_BACK_ENDS = {  # package → (what for, extra)
+    "torch": ("only needed for training", "train"),
+    "tensorrt": ("for NVIDIA data-centre GPUs", "tensorrt"),
+    "tensorrt_rtx": ("for NVIDIA RTX GPUs", "rtx"),
+}
 
 
 class Verdict(enum.Enum):
@@ -87,9 +90,8 @@ def _check_libraries() -> Iterator[Check]:
         if "extra ==" in requirement:
             continue
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        version = _version(name)
+        if not version:
             wrong.append(f"{name} is not installed")
             continue
         found.append(f"{name} {version}")
@@ -97,18 +99,18 @@ def _check_libraries() -> Iterator[Check]:
             wrong.append(f"{name} {version} is installed, expected {requirement[len(name) :].split(';')[0].strip()}")
     verdict = Verdict.FAILED if wrong else Verdict.OK
     yield Check("libraries", verdict, "; ".join(wrong) or ", ".join(found), _REINSTALL if wrong else "")
-    others = [n for n in ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless") if _has(n)]
+    others = [n for n in ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless") if _version(n)]
     if others:
         fix = f"pip uninstall -y {' '.join(others)}; then {_REINSTALL[0].lower()}{_REINSTALL[1:]}"
         yield Check("opencv", Verdict.FAILED, f"a second OpenCV is installed: {', '.join(others)}", fix)
 
 
-def _has(distribution: str) -> bool:
+def _version(distribution: str) -> str:
+    """Return an installed version, or nothing."""
     try:
-        importlib.metadata.version(distribution)
+        return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""
 
 
 def _satisfies(version: str, specifier: str) -> bool:
@@ -137,11 +139,18 @@ def _check_tracking() -> Iterator[Check]:
     yield Check("tracking", Verdict.OK, f"MediaPipe {importlib.metadata.version('mediapipe')} loads its models")
 
 
-def _check_back_ends() -> Iterator[Check]:
-    from engine.runtime import describe_backends
+def _check_engine() -> Iterator[Check]:
+    """Load the shipped model on the default back-end; only look for the others."""
+    from engine.runtime.select import open_runner
 
-    for name, found, usable in describe_backends():
-        yield Check(f"back-end {name}", Verdict.OK if usable else Verdict.MISSING, found)
+    runner, reason = open_runner("auto")
+    yield Check("engine", Verdict.OK, f"{runner.description} ({reason})")
+    runner.close()
+    for package, (use, extra) in _OTHER_BACK_ENDS.items():
+        if importlib.util.find_spec(package) is not None:
+            yield Check(f"package {package}", Verdict.OK, f"{_version(package)}, {use}")
+        else:
+            yield Check(f"package {package}", Verdict.MISSING, f"not installed; {use}", f"pip install '.[{extra}]'")
 
 
 def _check_gpu() -> Iterator[Check]:
@@ -172,20 +181,26 @@ def _check_cameras() -> Iterator[Check]:
 
 
 def _check_virtual_camera() -> Iterator[Check]:
-    from engine.sinks import probe_virtual_camera
+    from engine.sinks.virtual_camera import VirtualCameraSink
+    from engine.watermark.gate import holding_card
+
+    card = holding_card((1280, 720), "checking")
+    try:
+        with VirtualCameraSink(1280, 720, 30.0, card=card) as sink:
+            yield Check("virtual camera", Verdict.OK, sink.device)
+    except VirtualCameraMissing as error:
+        yield Check("virtual camera", Verdict.MISSING, error.message, error.hint)
+
+
+def _check_video_encoder() -> Iterator[Check]:
+    import av
 
     try:
-        device = probe_virtual_camera()
-    except PuppeteerError as error:
-        yield Check("virtual camera", Verdict.MISSING, error.message, error.hint)
-        return
-    yield Check("virtual camera", Verdict.OK, device)
-
-
-def _check_video() -> Iterator[Check]:
-    from engine.sinks import describe_encoder
-
-    yield Check("video encoder", Verdict.OK, describe_encoder())
+        codec = av.codec.Codec("libx264", "w")
+    except av.FFmpegError as error:
+        yield Check("video encoder", Verdict.FAILED, f"no H.264 encoder: {error}", _REINSTALL)
+    else:
+        yield Check("video encoder", Verdict.OK, f"{codec.long_name} (PyAV {_version('av')})")
 
 
 def _check_disk() -> Iterator[Check]:
@@ -208,47 +223,30 @@ def _check_disk() -> Iterator[Check]:
 
 def _check_models() -> Iterator[Check]:
     """Compare every model file with the hash in its manifest."""
-    manifests = sorted((asset_root() / "models").glob("*/manifest.json"))
-    if not manifests:
+    from engine.runtime.manifest import list_models, load_manifest
+
+    names = list_models()
+    if not names:
         yield Check("models", Verdict.FAILED, f"no model in {asset_root() / 'models'}", _REINSTALL)
-    for path in manifests:
-        wrong = list(_damaged_files(path))
-        verdict = Verdict.FAILED if wrong else Verdict.OK
-        found = "; ".join(wrong) or "all files match their hashes"
-        yield Check(f"model {path.parent.name}", verdict, found, _REINSTALL if wrong else "")
-
-
-def _damaged_files(manifest: Path) -> Iterator[str]:
-    for name, expected in _hashes(json.loads(manifest.read_text(encoding="utf-8"))):
-        file = manifest.parent / name
-        if not file.is_file():
-            yield f"{name} is missing"
-            continue
-        actual = hashlib.sha256(file.read_bytes()).hexdigest()
-        if actual != expected:
-            yield f"{name}: expected sha256 {expected[:12]}…, got {actual[:12]}…"
-
-
-def _hashes(manifest: dict[str, object]) -> Iterator[tuple[str, str]]:
-    files = manifest.get("files", {})
-    if not isinstance(files, dict) or not files:
-        raise ValueError("manifest.json lists no files")
-    for name, entry in files.items():
-        sha256 = entry.get("sha256") if isinstance(entry, dict) else entry
-        if not isinstance(sha256, str):
-            raise TypeError(f"manifest.json gives no sha256 for {name}")
-        yield str(name), sha256
+    for name in names:
+        try:
+            manifest = load_manifest(name)
+            manifest.verify()
+        except EngineError as error:
+            yield Check(f"model {name}", Verdict.FAILED, error.message, error.hint)
+        else:
+            yield Check(f"model {name}", Verdict.OK, f"{len(manifest.files)} files match their hashes")
 
 
 _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _check_python,
     _check_libraries,
     _check_tracking,
-    _check_back_ends,
+    _check_engine,
     _check_gpu,
     _check_cameras,
     _check_virtual_camera,
-    _check_video,
+    _check_video_encoder,
     _check_disk,
     _check_models,
 )

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.capture import Camera
-from engine.compose import Compositor
+from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
 from engine.renderer import Renderer
-from engine.sinks import Sink
+from engine.sinks.base import Sink
 from engine.sources import find_source_set, load_source_set
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
 from engine.types import Frame, SourceSet
-from engine.warp import Warper, open_warper
+from engine.warp.warper import Warper, open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
 

@@ -17,7 +17,8 @@ from engine.capture import Camera, open_camera
 from engine.config import LiveSettings
 from engine.errors import NoFaceInDriver
 from engine.renderer import Renderer
-from engine.sinks import Mp4Sink, Sink
+from engine.sinks.base import Sink
+from engine.sinks.mp4 import Mp4Sink
 
 __all__ = ["AnimateJob", "Animation", "animate", "render_all"]
 

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bench` and `eval`: how fast, and how well."""
+"""`bench` and `eval`: how fast, and how well. Tables on stdout, JSON and pictures where asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli.guard import guarded
+from engine.cli.options import BackendOption, QuietOption, parse_counts
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["bench", "evaluate"]
 
@@ -24,5 +29,43 @@ def bench() -> None:
 
 
 @guarded
-def evaluate() -> None:
-    """Measure likeness."""
+def evaluate(
+    clips: Annotated[Path, typer.Option("--clips", metavar="DIR", help="Folder of video clips, one face each.")],
+    sources: CountsOption = "1,2,3,4",
+    models: Annotated[str, typer.Option("--models", metavar="NAME,…", help="Models to compare.")] = "lite",
+    backend: BackendOption = "auto",
+    json_file: JsonOption = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Write the pictures too.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure likeness.
+
+    Every clip is rebuilt from a few of its own frames: the first and further ones chosen farthest-first are the
+    source pictures, every fourth of the others drives.
+    """
+    from engine.cli.console import progress
+    from engine.evaluation import eval_tables, run_eval, write_json, write_sheet
+
+    counts = parse_counts(sources, name="--sources")
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    with progress("evaluating", quiet=quiet, unit="runs") as advance:
+        report = run_eval(clips, models=names, source_counts=counts, backend=backend, advance=advance)
+    for description in report.engines.values():
+        typer.echo(description)
+    _print_tables(eval_tables(report))
+    if json_file is not None:
+        write_json(report.as_dict(), json_file)
+        typer.echo(f"figures: {json_file}")
+    if sheet is not None:
+        write_sheet(report, sheet)
+        typer.echo(f"pictures: {sheet}")
+
+
+def _print_tables(tables: Iterable[Table]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file or pipe has no width of its own, and a wrapped table cannot be read
+    for table in tables:
+        console.print(table)
