@@ -46,6 +46,7 @@ __all__ = ["Retargeter"]
 Array = NDArray[np.float64]
 
 _RATIO_RANGE = (0.4, 2.0)  # a drawn face may have a tiny mouth; beyond this the measure itself is doubtful
+_MOUTH_IN_OPENING = 0.25  # share of the mouth's width in how far it opens: keeps a tiny drawn mouth from gaping
 _OUTER_LIP_SHARE = 0.6  # how much of a lip contact the outer rim follows
 
 
@@ -211,8 +212,8 @@ def _scale_to(own: FaceSizes, other: FaceSizes) -> Array:
     """Return how much bigger the character's features are than the other face's, per landmark and axis, (478, 3)."""
     eyes = _ratio(own.eye_width, other.eye_width)
     mouth_width, lower_face = _ratio(own.mouth_width, other.mouth_width), _ratio(own.lower_face, other.lower_face)
-    # A wide mouth is stretched further; how far it opens depends on the jaw as well.
-    opening = float(np.sqrt(mouth_width * lower_face))
+    # A wide mouth is stretched further; how far it opens depends on the jaw, and a little on the mouth.
+    opening = float(lower_face ** (1 - _MOUTH_IN_OPENING) * mouth_width**_MOUTH_IN_OPENING)
     brows = _ratio(own.face_height, other.face_height)
     per_region = np.array([[eyes] * 3, [mouth_width, opening, opening], [brows] * 3])
     scaled: Array = region_weights().T @ per_region
