@@ -105,6 +105,7 @@ class FaceMeshTracker:
 
     def reset(self) -> None:
         """Forget the performer."""
+        self._size_wh: tuple[int, int] | None = None
         self._window: Window | None = None
         self._last: FaceBox | None = None
         self._last_seen_ns = 0
@@ -124,7 +125,10 @@ class FaceMeshTracker:
         if self._static:
             faces = self.track_all(frame)
             return faces[0] if faces else None
-        landmarks = self._follow(frame) if self._window is not None else None
+        if self._size_wh not in (None, _size_wh(frame)):
+            self.reset()  # another camera: old places mean nothing
+        self._size_wh = _size_wh(frame)
+        landmarks = self._follow(frame)
         if landmarks is None:
             landmarks = self._acquire(frame)
         if landmarks is None:
@@ -156,9 +160,7 @@ class FaceMeshTracker:
     def _follow(self, frame: Frame) -> NDArray[np.float32] | None:
         """Track on from the last frame."""
         window = self._window
-        if window is None or not _fits(window, _size_wh(frame)):
-            return None
-        return self._run_mesh(window.cut(frame.rgb), window)
+        return None if window is None else self._run_mesh(window.cut(frame.rgb), window)
 
     def _acquire(self, frame: Frame) -> NDArray[np.float32] | None:
         """Look for the performer with the far-sighted detector, then hand the place to the mesh."""
@@ -233,10 +235,6 @@ class FaceMeshTracker:
 
 def _size_wh(frame: Frame) -> tuple[int, int]:
     return frame.rgb.shape[1], frame.rgb.shape[0]
-
-
-def _fits(window: Window, size_wh: tuple[int, int]) -> bool:
-    return window.left_px + window.width_px <= size_wh[0] and window.top_px + window.height_px <= size_wh[1]
 
 
 def _picture_window(face: FaceBox, *, size_wh: tuple[int, int]) -> Window:
