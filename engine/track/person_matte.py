@@ -27,6 +27,7 @@ _SQUARE_SHARE = 0.7  # looked at on dev pictures: the square network keeps hair 
 _EDGE_RADIUS_SHARE = 0.025  # of the picture's smaller side: reaches over the networks' soft edge
 _EDGE_EPSILON = 6.5  # guided-filter regularisation for colours in [0, 255]: keeps hair, smooths noise of 2-3 levels
 _SOLID_FROM, _SOLID_TO = 0.35, 0.85  # probabilities stretched to [0, 1]; below is haze around the head
+_INSIDE = 0.4  # alpha that counts as person when the inside is made solid
 _ISLAND_SHARE = 0.1  # islands smaller than this share of the biggest one are no part of the person
 
 
@@ -83,6 +84,10 @@ def refine_matte(rgb: NDArray[np.uint8], probability: NDArray[np.float32]) -> ND
     radius = max(2, round(min(rgb.shape[:2]) * _EDGE_RADIUS_SHARE))
     fine = cv2.ximgproc.guidedFilter(rgb, np.ascontiguousarray(probability), radius, _EDGE_EPSILON)
     alpha = np.clip((fine - _SOLID_FROM) / (_SOLID_TO - _SOLID_FROM), 0.0, 1.0)
+    # Well inside the outline nobody is transparent, however unsure the networks are of a white shirt.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    inside = cv2.erode((alpha > _INSIDE).astype(np.uint8), disc, borderType=cv2.BORDER_REPLICATE)
+    alpha[inside > 0] = 1.0
     kept: NDArray[np.uint8] = (alpha * 255.0 + 0.5).astype(np.uint8) * _mainland(alpha)
     return kept
 
