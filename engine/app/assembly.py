@@ -8,12 +8,13 @@ thread only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.capture import Camera
+from engine.capture import Camera, open_camera
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
 from engine.errors import InvalidSetting
@@ -25,7 +26,7 @@ from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
 from engine.types import Frame, SourceSet
-from engine.warp.warper import Warper, open_warper
+from engine.warp.warper import open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
 
@@ -100,24 +101,24 @@ def build_renderer(
         EngineError: the back-end cannot run here, or a model file is missing or damaged.
     """
     settings = settings or LiveSettings()
-    warper: Warper = open_warper(model=model, backend=backend)
-    try:
-        loaded = source_set if isinstance(source_set, SourceSet) else load_sources(source_set, count=sources)
-        warper.set_sources(loaded)
-        announce(warper.description)
-        return Renderer(
-            FaceMeshTracker(),
-            Retargeter(loaded.images[0].keypoints, settings=settings.motion),
-            warper,
-            Compositor(settings.output),
+    with ExitStack() as opened:
+        warper = opened.enter_context(open_warper(model=model, backend=backend))
+        loaded = (
+            source_set
+            if isinstance(source_set, SourceSet)
+            else load_sources(source_set, count=sources, side_px=warper.side_px)
         )
-    except BaseException:
-        warper.close()
-        raise
+        tracker = opened.enter_context(closing(FaceMeshTracker()))
+        retargeter = Retargeter(loaded.images[0].keypoints, settings=settings.motion)
+        renderer = Renderer(tracker, retargeter, warper, Compositor(settings.output), settings=settings)
+        renderer.set_source_set(loaded)
+        announce(renderer.description)
+        opened.pop_all()  # from here on the renderer closes them
+        return renderer
 
 
 def build_pipeline(
-    camera: Camera,
+    camera: str | Callable[[], Camera],
     sinks: Sequence[Sink],
     source_set: str | Path | SourceSet,
     *,
@@ -125,11 +126,25 @@ def build_pipeline(
     model: str = "lite",
     backend: str = "auto",
     settings: LiveSettings | None = None,
-    announce: Callable[[str], None] = lambda _line: None,
+    doorbell: Callable[[], None] | None = None,
 ) -> Pipeline:
-    """Build the threaded pipeline; see `build_renderer`. Camera and sinks belong to the pipeline from then on."""
+    """Build the threaded pipeline; nothing is opened before `Pipeline.start`.
+
+    The performer's neutral pose is taken from the first calm half second, unless motion is absolute.
+
+    Args:
+        camera: what `open_camera` takes, or a function that opens one. sinks: open; the pipeline closes them.
+        source_set, sources, model, backend: see `build_renderer`. doorbell: see `Pipeline`.
+    """
     settings = settings or LiveSettings()
-    renderer = build_renderer(
-        source_set, sources=sources, model=model, backend=backend, settings=settings, announce=announce
-    )
-    return Pipeline(camera, renderer, sinks, settings=settings)
+
+    def open_the_camera() -> Camera:
+        return open_camera(camera, fps=settings.output.fps) if isinstance(camera, str) else camera()
+
+    def make_renderer() -> Renderer:
+        renderer = build_renderer(source_set, sources=sources, model=model, backend=backend, settings=settings)
+        if settings.motion.motion > 0:
+            renderer.start_calibration(keep_trying=True)
+        return renderer
+
+    return Pipeline(open_the_camera, make_renderer, sinks, settings=settings, doorbell=doorbell)

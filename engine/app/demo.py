@@ -15,7 +15,7 @@ from engine.sources import list_source_sets
 __all__ = ["DEMO_NAME", "builtin_clip", "builtin_set", "demo_job"]
 
 DEMO_NAME = "bunraku-demo"
-_PREFERRED_SET = "mara"
+_PREFERRED_SET = "amara"
 _SIZE_WH = (512, 512)
 
 Part = TypeVar("Part", str, Path)

@@ -8,6 +8,7 @@ rendered so far plays.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,16 @@ from engine.errors import NoFaceInDriver
 from engine.renderer import Renderer
 from engine.sinks.base import Sink
 from engine.sinks.mp4 import Mp4Sink
+from engine.track.calibration import Neutral, find_neutral
+from engine.track.face_mesh import FaceMeshTracker
+from engine.types import TrackedMotion
 
-__all__ = ["AnimateJob", "Animation", "animate", "render_all"]
+__all__ = ["AnimateJob", "Animation", "animate", "neutral_of", "render_all"]
 
 _NS_PER_S = 1e9
+_LIVE = ("camera:", "synthetic")
+_CALIBRATION_STEP = 2
+_CALIBRATION_NS = 15_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +76,23 @@ def animate(
         PuppeteerError: as the stages raise it.
     """
     sheet = ContactSheet(title=f"{Path(job.driving).name} drives {Path(job.source_set).stem}") if job.sheet else None
-    with (
-        open_camera(job.driving, paced=False) as camera,
-        build_renderer(
-            job.source_set,
-            sources=job.sources,
-            model=job.model,
-            backend=job.backend,
-            settings=job.settings,
-            announce=announce,
-        ) as renderer,
-        Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps) as sink,
-    ):
+    with ExitStack() as opened:
+        camera = opened.enter_context(open_camera(job.driving, paced=False))
+        renderer = opened.enter_context(
+            closing(
+                build_renderer(
+                    job.source_set,
+                    sources=job.sources,
+                    model=job.model,
+                    backend=job.backend,
+                    settings=job.settings,
+                    announce=announce,
+                )
+            )
+        )
+        if job.settings.motion.motion > 0:
+            _calibrate(renderer, job.driving)
+        sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))
         total = getattr(camera, "frame_count", None)
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
@@ -88,6 +100,36 @@ def animate(
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done
+
+
+def _calibrate(renderer: Renderer, driving: str) -> None:
+    if driving.startswith(_LIVE):
+        renderer.start_calibration(keep_trying=True)
+    else:
+        renderer.set_neutral(neutral_of(driving))
+
+
+def neutral_of(driving: str) -> Neutral:
+    """Look through the beginning of a driving file for the performer's most neutral moment.
+
+    A file can be read twice, so nobody has to sit still at its start. Every second frame up to a quarter of a minute
+    after the first face is enough.
+
+    Raises:
+        NoFaceInDriver: there is no face in the whole file.
+        DriverUnreadable: the file cannot be read.
+    """
+    motions: list[TrackedMotion] = []
+    with open_camera(driving, paced=False) as camera, closing(FaceMeshTracker()) as tracker:
+        while (frame := camera.read()) is not None:
+            if frame.index % _CALIBRATION_STEP:
+                continue
+            motion = tracker.track(frame)
+            if motion is not None:
+                motions.append(motion)
+            if motions and frame.captured_ns - motions[0].captured_ns > _CALIBRATION_NS:
+                break
+    return find_neutral(motions)
 
 
 def render_all(
@@ -115,7 +157,7 @@ def render_all(
                 break
             output = renderer.render(frame)
             sink.send(output)
-            lost += not renderer.tracked
+            lost += renderer.tracking_lost
             if sheet is not None:
                 sheet.offer(count, at_s=at_s, driver=frame.rgb, output=output)
             last_ns = frame.captured_ns

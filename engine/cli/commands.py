@@ -183,18 +183,18 @@ def run(
 
     From a camera to the virtual camera, a file, or both. Ctrl-C ends it and closes the file.
     """
-    from engine.cli.live import LiveJob, run_live
+    from engine.app.live import LiveJob
+    from engine.cli.live import camera_spec, run_live
 
     job = LiveJob(
         source_set=source_set,
-        camera=camera,
+        camera=camera_spec(camera),
         out=out,
         virtual_camera=virtual_camera,
         device=device,
         sources=sources,
         model=model,
         backend=backend,
-        limit_s=seconds,
         settings=settings_from(
             settings=settings,
             default_size_wh=LIVE_SIZE_WH,
@@ -205,4 +205,4 @@ def run(
             absolute=absolute,
         ),
     )
-    run_live(job, quiet=quiet)
+    run_live(job, limit_s=seconds, quiet=quiet)

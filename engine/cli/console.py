@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["Advance", "log_path", "logging_to_file", "progress"]
+__all__ = ["Advance", "log_path", "logging_to_file", "progress", "status_line"]
 
 Advance = Callable[[int, int | None], None]  # (done, total or None where it is unknown)
 
@@ -86,3 +86,16 @@ def progress(what: str, *, quiet: bool = False, unit: str = "frames") -> Iterato
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def status_line(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show one line on stderr while the body runs; yields the function that replaces it."""
+    if quiet:
+        yield lambda _text: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(what)) as status:
+        yield lambda text: status.update(escape(text))
