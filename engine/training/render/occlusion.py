@@ -48,7 +48,7 @@ def bake_occlusion(avatar: Avatar, depth_pictures: DepthPictures) -> None:
         total += facing
     occlusion = np.clip(seen / total, 0, 1).astype(np.float32)
     mouth = avatar.materials[:, MATERIALS.index("mouth")] > 0.5
-    occlusion[mouth] = np.clip(0.42 + 0.75 * occlusion[mouth], 0, 0.94)  # teeth: never black, never in full light
+    occlusion[mouth] = np.clip(0.55 + 0.60 * occlusion[mouth], 0, 0.94)  # teeth: never black, never in full light
     avatar.occlusion = occlusion
 
 
