@@ -37,6 +37,7 @@ _BLINK_DROP = 0.6  # … or below this share of the window's median
 _TURNED_RAD = np.radians(20.0)  # yaw and roll; pitch depends on the shape of a face and gets half as much more
 _MOVED_RAD, _MOVED_UNITS, _MOVED_SHAPE = np.radians(3.0), 0.12, 0.03  # spread within the window
 _EXPRESSION_SCALE = 0.10  # RMS of the estimated expression that halves the score
+_GOOD_NEUTRAL = 0.5  # quality below which a recording's best moment is not trusted as it is
 _MAX_SEARCHED = 1500  # frames of a recording that are scored
 
 
@@ -203,11 +204,17 @@ def _average_pose(looks: list[_Look]) -> HeadPose:
 
 
 def _average(looks: list[_Look], *, resting: Array | None = None) -> Neutral:
-    """Average faces in the head's frame: averaging pixels of a moving head would shrink it."""
+    """Average faces in the head's frame: averaging pixels of a moving head would shrink it.
+
+    With `resting` (a recording, where nobody can be asked again) a poor neutral has its expression taken out as far
+    as it can be estimated: a person who smiles throughout is then still seen to smile.
+    """
     pose, shape = _average_pose(looks), np.mean([look.shape for look in looks], axis=0)
     openness = np.median([look.openness for look in looks], axis=0)
     rest = openness if resting is None else np.where(openness < 0.8 * resting, resting, openness)
     quality = float(np.mean([look.neutrality(resting=float(rest.mean())) for look in looks]))
+    if resting is not None and quality < _GOOD_NEUTRAL:
+        shape = shape - (1 - quality / _GOOD_NEUTRAL) * load_expression_basis().estimate(shape)
     return Neutral(pose.place(shape).astype(np.float32), _plausible(rest), quality)
 
 

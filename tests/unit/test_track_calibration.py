@@ -95,6 +95,16 @@ def test_a_short_or_single_frame_recording_gives_its_best_frame() -> None:
     assert find_neutral(recording()[40:41]).quality > 0.8
 
 
+def test_who_speaks_throughout_gets_a_neutral_with_less_of_it() -> None:
+    talking = [motion_of(PERSON.landmarks(jaw=0.3), frame=i) for i in range(20)]
+    neutral = find_neutral(talking)
+    assert neutral.quality < 0.2
+    gap, spoken, rest = (face[14, 1] - face[13, 1] for face in (
+        neutral.landmarks_px, PERSON.landmarks(jaw=0.3), PERSON.landmarks()
+    ))  # fmt: skip
+    assert gap < rest + 0.5 * (spoken - rest)
+
+
 def test_resting_eyes_are_not_read_off_a_blink() -> None:
     blinking = [motion_of(PERSON.landmarks(eyes=0.15), frame=i) for i in range(20)]
     assert (find_neutral(blinking).resting_openness >= 0.12).all()
