@@ -30,10 +30,12 @@ MANIFEST_FORMAT = 1
 
 # What TensorRT, OpenVINO and onnxruntime all run natively; a test holds the exported graphs to it.
 ALLOWED_OPERATORS = frozenset(
-    "Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos Div Equal Exp Expand Flatten "
-    "Gather Gemm GlobalAveragePool GridSample Identity Log MatMul Max Min Mul Neg Pow Range Reciprocal ReduceL2 ReduceLogSumExp "
-    "ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize Shape Sigmoid Sin Slice Softmax "
-    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where".split()
+    """
+    Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos Div Equal Exp Expand Flatten
+    Gather Gemm GlobalAveragePool GridSample Identity Log MatMul Max Min Mul Neg Pow Range Reciprocal ReduceL2
+    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize Shape Sigmoid Sin Slice
+    Softmax SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
+    """.split()  # noqa: SIM905 - a list of sixty quoted names is harder to read
 )
 
 
@@ -63,7 +65,9 @@ class AnimateGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, keypoints: Tensor, pick: Tensor, log_stage: Tensor, log_face: Tensor, rgba: Tensor, *cache: Tensor) -> Tensor:
+    def forward(
+        self, keypoints: Tensor, pick: Tensor, log_stage: Tensor, log_face: Tensor, rgba: Tensor, *cache: Tensor
+    ) -> Tensor:
         """Return rgba (1, 4, R, R)."""
         named: dict[str, Any] = dict(zip(cache_names(self.model.config), cache, strict=True))
         out, _ = self.model.animate(
@@ -90,7 +94,9 @@ def example_inputs(config: WarpModelConfig, *, sources: int, picked: int, seed: 
     }
 
 
-def export_model(model: ImplicitWarp, folder: Path, *, card: str = "", note: dict[str, object] | None = None) -> dict[str, Any]:
+def export_model(
+    model: ImplicitWarp, folder: Path, *, card: str = "", note: dict[str, object] | None = None
+) -> dict[str, Any]:
     """Write both graphs and the manifest; return the manifest.
 
     Args:
@@ -117,8 +123,15 @@ def export_model(model: ImplicitWarp, folder: Path, *, card: str = "", note: dic
     )
     frame = (inputs["keypoints"], inputs["pick"], inputs["log_stage"], inputs["log_face"], inputs["rgba"])
     cached = tuple(getattr(cache, name) for name in names)
-    shapes: tuple[Any, ...] = ({}, {1: k}, {1: k}, {1: k}, {1: n}, tuple({} if x == "rest_frame" else {1: n} for x in names))
-    _export(
+    shapes: tuple[Any, ...] = (
+        {},
+        {1: k},
+        {1: k},
+        {1: k},
+        {1: n},
+        tuple({} if x == "rest_frame" else {1: n} for x in names),
+    )
+    decoder_inputs = _export(
         AnimateGraph(model),
         (*frame, *cached),
         folder / "animate.onnx",
@@ -131,6 +144,13 @@ def export_model(model: ImplicitWarp, folder: Path, *, card: str = "", note: dic
         "model": "implicit_warp",
         "config": asdict(config),
         "cache": list(names),
+        # tensors that cross from the exact part into the convolutions, which may run in half precision
+        "decoder_inputs": decoder_inputs,
+        # the source selection outside the graph weighs pose and expression as the attention does
+        "selection": {
+            "pose": round(float(model.attention.pose_gain.detach()) ** 2, 3),
+            "expression": round(float(model.attention.expression_gain.detach()) ** 2, 3),
+        },
         "opset": OPSET,
         "files": {name: _sha256(folder / name) for name in ("encode.onnx", "animate.onnx")},
         **({"note": note} if note else {}),
@@ -145,15 +165,25 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _export(graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[str], outs: list[str], shapes: tuple[Any, ...]) -> None:
+def _export(
+    graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[str], outs: list[str], shapes: tuple[Any, ...]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals
         program = torch.onnx.export(
-            graph.eval(), args, opset_version=OPSET, dynamo=True, input_names=ins, output_names=outs,
-            dynamic_shapes=shapes, optimize=True, verbose=False,
+            graph.eval(),
+            args,
+            opset_version=OPSET,
+            dynamo=True,
+            input_names=ins,
+            output_names=outs,
+            dynamic_shapes=shapes,
+            optimize=True,
+            verbose=False,
         )
     assert program is not None
     proto = program.model_proto
+    boundary = _inputs_of_scope(proto, "model.decoder")
     proto.producer_version = ""  # the files must not change with the exporter's build
     for node in proto.graph.node:
         del node.metadata_props[:]  # stack traces carry paths of the exporting machine
@@ -164,3 +194,14 @@ def _export(graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[st
     del proto.graph.metadata_props[:]
     onnx.checker.check_model(proto)
     onnx.save_model(proto, str(path))
+    return boundary
+
+
+def _inputs_of_scope(proto: onnx.ModelProto, scope: str) -> list[str]:
+    """Return the tensors that a module's nodes read from outside the module, in order of first use."""
+    inside = [
+        n for n in proto.graph.node if any(scope in p.value for p in n.metadata_props if p.key.endswith("name_scopes"))
+    ]
+    made = {name for node in inside for name in node.output} | {x.name for x in proto.graph.initializer}
+    made |= {name for node in proto.graph.node if node.op_type == "Constant" for name in node.output}
+    return list(dict.fromkeys(name for node in inside for name in node.input if name and name not in made))

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.config import WarpModelConfig
-from engine.models.landmark_field import Field, LandmarkField
+from engine.models.landmark_field import Field
 
 __all__ = ["AttentionWarp", "PickedSources", "Warp"]
 

@@ -22,9 +22,11 @@ class WarpModelConfig:
     decoder: bool = True  # without it the model is the geometric warp alone: no convolution, nothing to train but it
 
     def __post_init__(self) -> None:
-        if self.token_stride not in (4, 8) or self.side_px % (4 * self.token_stride):
+        strides = (4, 8) if self.decoder else (4, 8, 16)
+        if self.token_stride not in strides or self.side_px % (4 * self.token_stride):
             raise ValueError(
-                f"token_stride must be 4 or 8 and divide side_px / 4, got {self.token_stride} and {self.side_px}"
+                f"token_stride must be one of {strides} and divide side_px / 4, "
+                f"got {self.token_stride} and {self.side_px}"
             )
 
     @property
@@ -36,6 +38,7 @@ class WarpModelConfig:
 SIZES: dict[str, WarpModelConfig] = {
     "lite": WarpModelConfig(),
     "lite-geometric": WarpModelConfig(decoder=False),
+    "lite-geometric-512": WarpModelConfig(side_px=512, token_stride=16, decoder=False),
     "full": WarpModelConfig(token_stride=4, width=48, value=192, blocks=5),
     "full-512": WarpModelConfig(side_px=512, token_stride=8, width=48, value=192, blocks=5),
 }

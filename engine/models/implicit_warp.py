@@ -87,7 +87,15 @@ class ImplicitWarp(nn.Module):
         rest = field.rest.transpose(1, 2).reshape(b * n, 3, t, t)
         key = self.attention.make_key(field, learned)
         return SourceCache(
-            frame, split(key), split(rest), split(field.deform), split(field.pose), split(field.scale), rgba, value, fine
+            frame,
+            split(key),
+            split(rest),
+            split(field.deform),
+            split(field.pose),
+            split(field.scale),
+            rgba,
+            value,
+            fine,
         )
 
     def animate(
@@ -120,7 +128,8 @@ class ImplicitWarp(nn.Module):
             log_face = torch.zeros_like(log_stage)
         learned = maps = value = None
         if self.config.decoder:
-            assert cache.value is not None and cache.fine is not None
+            assert cache.value is not None
+            assert cache.fine is not None
             maps = self.field.maps(field)
             learned = self.query(maps)
             value = take(cache.value, pick)
@@ -138,7 +147,9 @@ class ImplicitWarp(nn.Module):
         pixels = dense_sample(take(cache.rgba, pick), warp.flow, warp.weight)
         if not self.config.decoder:
             return pixels, pixels
-        assert warp.moved is not None and maps is not None and cache.fine is not None
+        assert warp.moved is not None
+        assert maps is not None
+        assert cache.fine is not None
         fine = dense_sample(take(cache.fine, pick), warp.flow, warp.weight)
         return self.decoder(warp.moved, maps, fine, pixels), pixels
 

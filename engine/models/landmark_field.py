@@ -105,7 +105,9 @@ class LandmarkField(nn.Module):
         near = torch.softmax(-d2 / (2 * reach) - (self.depth_bias * depth)[:, None], -1)
         on_face = torch.exp(-d2.min(-1, keepdim=True).values / (s * self.face_reach) ** _FACE_FADE_POWER)
 
-        target = torch.cat([self.canonical[:, :2] - rigid_lm, self.depth_weight * self.canonical[:, 2:].expand(b, -1, -1)], -1)
+        target = torch.cat(
+            [self.canonical[:, :2] - rigid_lm, self.depth_weight * self.canonical[:, 2:].expand(b, -1, -1)], -1
+        )
         detail = on_face * (near @ target)  # (B, M, 3)
         position = torch.cat([rigid_grid + detail[..., :2], detail[..., 2:]], -1)
         return Field(position, near, on_face, deform, (affine[:, :3] / s).flatten(1), scale)

@@ -42,7 +42,8 @@ class KeypointEncoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(ConvBlock(c_in, 64), ResBlock(64), nn.Conv2d(64, c_out, 1))
         head = self.body[-1]
-        assert isinstance(head, nn.Conv2d) and head.bias is not None
+        assert isinstance(head, nn.Conv2d)
+        assert head.bias is not None
         nn.init.normal_(head.weight, std=0.02)  # learned logits start near zero: geometry rules
         nn.init.zeros_(head.bias)
 

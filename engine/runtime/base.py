@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.manifest import ModelManifest
+
 __all__ = ["EncodedSourceSet", "FrameInputs", "WarpRunner"]
 
 
@@ -43,8 +45,8 @@ class WarpRunner(Protocol):
     """One loaded model on one device. Thread: `animate` on the render thread only; `encode` on any thread."""
 
     @property
-    def side_px(self) -> int:
-        """Side R of source pictures and portraits."""
+    def manifest(self) -> ModelManifest:
+        """The model it runs."""
         ...
 
     @property

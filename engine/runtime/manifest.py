@@ -22,6 +22,8 @@ class ModelManifest:
 
     name: folder name. side_px: picture side. cache: names of the encoded tensors, in graph order.
     files: file name -> sha256. decoder: whether the graph has convolutions after the warp.
+    decoder_inputs: tensors where the exact part of the graph ends and the convolutions begin.
+    pose_gain, expression_gain: logits per squared difference, for choosing sources as the attention weighs them.
     """
 
     name: str
@@ -30,6 +32,9 @@ class ModelManifest:
     cache: tuple[str, ...]
     files: dict[str, str]
     decoder: bool
+    decoder_inputs: tuple[str, ...]
+    pose_gain: float
+    expression_gain: float
 
     def verify(self) -> None:
         """Compare every file with its hash.
@@ -80,9 +85,17 @@ def load_manifest(model: str) -> ModelManifest:
                 f"Model '{model}' has manifest format {data['format']}, this program reads {_FORMAT}: {path}.",
                 hint="Install a matching version of Bunraku.",
             )
-        config = data["config"]
+        config, gains = data["config"], data["selection"]
         return ModelManifest(
-            model, folder, int(config["side_px"]), tuple(data["cache"]), dict(data["files"]), bool(config["decoder"])
+            name=model,
+            folder=folder,
+            side_px=int(config["side_px"]),
+            cache=tuple(data["cache"]),
+            files=dict(data["files"]),
+            decoder=bool(config["decoder"]),
+            decoder_inputs=tuple(data["decoder_inputs"]),
+            pose_gain=float(gains["pose"]),
+            expression_gain=float(gains["expression"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelMismatch(

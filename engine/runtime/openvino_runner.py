@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO back-end: the default on CPUs, and on Intel GPUs and NPUs by name.
 
+Geometry always runs in float32: its logits and coordinates lose whole pixels in half precision (all of `animate` in
+bfloat16 differs from float32 by more than half the range). A model with a decoder is therefore cut in two where the
+convolutions begin, and only those run in bfloat16 where the processor has it.
+
 One compiled graph per number of picked pictures K (1 or 2). K is fixed at compile time so that everything after the
 gather has static shapes; N stays open, so changing to a set of another size compiles nothing.
 """
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 from engine.errors import BackendUnavailable, InferenceFailed
 from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
+from engine.runtime.openvino_split import split_model
 from engine.types import MAX_SOURCES
 
 __all__ = ["OpenVinoRunner"]
@@ -32,13 +37,16 @@ class OpenVinoRunner:
         manifest: the model; its files are verified first.
         device: OpenVINO device name, e.g. CPU, GPU, GPU.1, NPU.
         threads: CPU threads; 0 takes the machine's cores up to 8.
+        precision: of the decoder; `auto` is bf16 where the device computes in it, else fp32.
 
     Raises:
         BackendUnavailable: no such device, or it cannot compile the model.
         ModelFileMissing, ModelMismatch: see `ModelManifest.verify`.
     """
 
-    def __init__(self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0) -> None:
+    def __init__(
+        self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0, precision: str = "auto"
+    ) -> None:
         manifest.verify()
         self._manifest, self._device = manifest, device
         self._threads = threads or min(_usable_cores(), _MAX_THREADS)
@@ -49,34 +57,38 @@ class OpenVinoRunner:
                 f"OpenVINO has no device '{device}' here; it sees: {', '.join(available) or 'none'}.",
                 hint="Use --backend openvino (CPU), or install the device's driver.",
             )
+        capable = "BF16" in self._core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        self._half = manifest.decoder and (precision == "bf16" or (precision == "auto" and capable))
         self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device.startswith(("CPU", "GPU")):
-            self._settings["INFERENCE_PRECISION_HINT"] = "f32"  # geometry is garbage in half precision (model card)
+            self._settings["INFERENCE_PRECISION_HINT"] = "f32"
         if device.startswith("CPU"):
             self._settings["INFERENCE_NUM_THREADS"] = self._threads
         self._encode_lock = threading.Lock()
         self._encoder: Any = None
-        self._animators: dict[int, Any] = {}
+        self._animators: dict[int, list[Any]] = {}
 
     @property
-    def side_px(self) -> int:
-        """Side R of source pictures and portraits."""
-        return self._manifest.side_px
+    def manifest(self) -> ModelManifest:
+        """The model it runs."""
+        return self._manifest
 
     @property
     def description(self) -> str:
         """Back-end, version, device and precision."""
         version = ".".join(ov.__version__.split("-")[0].split(".")[:2])
         place = f"{self._device} ({self._threads} threads)" if self._device == "CPU" else self._device
-        return f"openvino {version} on {place}, fp32"
+        return f"openvino {version} on {place}, {'fp32 + bf16 decoder' if self._half else 'fp32'}"
 
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
         pictures = np.ascontiguousarray(rgba[None], np.float32)
         with self._encode_lock:
             if self._encoder is None:
-                self._encoder = self._compile("encode.onnx", {}).create_infer_request()
-            self._infer(self._encoder, {"rgba": pictures, "keypoints": np.ascontiguousarray(keypoints[None], np.float32)})
+                self._encoder = self._compile(self._read("encode.onnx", {})).create_infer_request()
+            self._infer(
+                self._encoder, {"rgba": pictures, "keypoints": np.ascontiguousarray(keypoints[None], np.float32)}
+            )
             tensors = {name: self._encoder.get_tensor(name).data.copy() for name in self._manifest.cache}
         tensors["rgba"] = pictures
         # Wrapped once here: OpenVINO then reads them in place, frame after frame, without a copy.
@@ -86,41 +98,54 @@ class OpenVinoRunner:
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
         picked = len(inputs.pick)
-        request = self._animators.get(picked)
-        if request is None:
-            request = self._compile("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
-            request = self._animators[picked] = request.create_infer_request()
+        stages = self._animators.get(picked)
+        if stages is None:
+            stages = self._animators[picked] = self._build_animator(picked)
         frame = {
             "keypoints": inputs.keypoints[None],
             "pick": inputs.pick[None],
             "log_stage": inputs.log_stage[None],
             "log_face": inputs.log_face[None],
         }
-        self._infer(request, {**sources.tensors, **frame})
-        return np.asarray(request.get_output_tensor(0).data[0])
+        self._infer(stages[0], {**sources.tensors, **frame})
+        if len(stages) == 2:
+            self._infer(stages[1], {name: stages[0].get_tensor(name) for name in self._manifest.decoder_inputs})
+        return np.asarray(stages[-1].get_output_tensor(0).data[0])
 
     def close(self) -> None:
         """Free the compiled graphs."""
         self._animators.clear()
         self._encoder = None
 
-    def _compile(self, file: str, fixed: dict[str, int]) -> Any:
-        """Compile a graph with the second axis of the inputs in `fixed` set, and N left open up to the limit."""
+    def _build_animator(self, picked: int) -> list[Any]:
+        """Return the infer requests of a frame, in order: one, or the exact part and the decoder."""
+        model = self._read("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
+        if not self._half:
+            return [self._compile(model).create_infer_request()]
+        exact, decoder = split_model(model, self._manifest.decoder_inputs)
+        parts = (self._compile(exact), self._compile(decoder, INFERENCE_PRECISION_HINT="bf16"))
+        return [part.create_infer_request() for part in parts]
+
+    def _read(self, file: str, fixed: dict[str, int]) -> ov.Model:
+        """Read a graph; set the second axis of the inputs in `fixed`, and leave N open up to the limit."""
+        model = self._core.read_model(self._manifest.folder / file)
+        shapes = {}
+        for port in model.inputs:
+            shape, name = port.partial_shape, port.any_name
+            if name in fixed:
+                shape[1] = fixed[name]
+            elif shape.is_dynamic:
+                shape[1] = ov.Dimension(1, MAX_SOURCES)
+            shapes[name] = shape
+        model.reshape(shapes)
+        return model
+
+    def _compile(self, model: ov.Model, **settings: str) -> Any:
         try:
-            model = self._core.read_model(self._manifest.folder / file)
-            shapes = {}
-            for port in model.inputs:
-                shape, name = port.partial_shape, port.any_name
-                if name in fixed:
-                    shape[1] = fixed[name]
-                elif shape.is_dynamic:
-                    shape[1] = ov.Dimension(1, MAX_SOURCES)
-                shapes[name] = shape
-            model.reshape(shapes)
-            return self._core.compile_model(model, self._device, self._settings)
+            return self._core.compile_model(model, self._device, {**self._settings, **settings})
         except RuntimeError as error:
             raise BackendUnavailable(
-                f"OpenVINO cannot compile {file} of model '{self._manifest.name}' for {self._device}: {_first_line(error)}",
+                f"OpenVINO cannot compile '{self._manifest.name}' for {self._device}: {_first_line(error)}",
                 hint="Use --backend openvino (CPU).",
             ) from error
 

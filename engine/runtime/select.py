@@ -45,4 +45,6 @@ def open_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunn
 
 def _need(package: str, remedy: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise BackendUnavailable(f"The back-end needs the package {package}, which is not installed.", hint=f"Run: {remedy}")
+        raise BackendUnavailable(
+            f"The back-end needs the package {package}, which is not installed.", hint=f"Run: {remedy}"
+        )

@@ -33,37 +33,38 @@ class TorchRunner:
     def __init__(self, manifest: ModelManifest, *, device: str = "cpu") -> None:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendUnavailable(
-                "torch sees no CUDA device on this machine.", hint="Use --backend openvino, or install an NVIDIA driver."
+                "torch sees no CUDA device on this machine.",
+                hint="Use --backend openvino, or install an NVIDIA driver.",
             )
         self._manifest, self._device = manifest, torch.device(device)
         self._model = load_checkpoint(manifest.folder / "weights.safetensors").to(self._device).eval()
 
     @property
-    def side_px(self) -> int:
-        """Side R of source pictures and portraits."""
-        return self._manifest.side_px
+    def manifest(self) -> ModelManifest:
+        """The model it runs."""
+        return self._manifest
 
     @property
     def description(self) -> str:
         """Back-end, version, device and precision."""
         return f"torch {torch.__version__} on {self._device}, fp32"
 
-    @torch.inference_mode()
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
-        cache = self._model.encode_sources(self._tensor(rgba), self._tensor(keypoints))
+        with torch.inference_mode():
+            cache = self._model.encode_sources(self._tensor(rgba), self._tensor(keypoints))
         return EncodedSourceSet(len(rgba), cache._asdict())
 
-    @torch.inference_mode()
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]."""
-        portrait, _ = self._model.animate(
-            self._tensor(inputs.keypoints),
-            SourceCache(**sources.tensors),
-            pick=self._tensor(inputs.pick),
-            log_stage=self._tensor(inputs.log_stage),
-            log_face=self._tensor(inputs.log_face),
-        )
+        with torch.inference_mode():
+            portrait, _ = self._model.animate(
+                self._tensor(inputs.keypoints),
+                SourceCache(**sources.tensors),
+                pick=self._tensor(inputs.pick),
+                log_stage=self._tensor(inputs.log_stage),
+                log_face=self._tensor(inputs.log_face),
+            )
         return np.asarray(portrait[0].cpu().numpy())
 
     def close(self) -> None:

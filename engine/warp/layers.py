@@ -36,12 +36,7 @@ def fill_holes(rgb: Float, known: Float) -> Float:
     while min(levels[-1][1].shape) > 2:
         colour, weight = levels[-1]
         half = (max(weight.shape[1] // 2, 1), max(weight.shape[0] // 2, 1))
-        levels.append(
-            (
-                cv2.resize(colour, half, interpolation=cv2.INTER_AREA),
-                cv2.resize(weight, half, interpolation=cv2.INTER_AREA),
-            )
-        )
+        levels.append((_shrink(colour, half), _shrink(weight, half)))
     colour, weight = levels[-1]
     filled = colour / (weight[..., None] + 1e-6)
     for colour, weight in reversed(levels[:-1]):
@@ -54,6 +49,10 @@ def fill_holes(rgb: Float, known: Float) -> Float:
 def _background_known(alpha: Float) -> NDArray[np.bool_]:
     kernel = np.ones((2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1), np.uint8)
     return np.asarray(cv2.dilate(alpha, kernel) < _CLEAR)
+
+
+def _shrink(array: Float, size_wh: tuple[int, int]) -> Float:
+    return np.asarray(cv2.resize(array, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def make_backdrops(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Float:

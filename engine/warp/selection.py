@@ -13,6 +13,7 @@ Runs on the render thread; plain numpy, O(N · 478).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,14 @@ from numpy.typing import NDArray
 from engine.headpose import HeadDescriptor
 from engine.landmarks import BROWS, EYES, IRISES, LIPS
 
+Array = NDArray[np.floating[Any]]
+
 __all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
 
 # Where expressions differ; cheeks and forehead would only dilute them.
 _EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
+_HOLD = 0.25  # share of the best rival that the picture in slot 1 is given for being there
+_UNSEEN = 0.08  # share at its best landmarks below which a picture is not noticed on the face
 _FLOOR = 3e-4  # weight that counts as none; its logarithm stays finite
 
 
@@ -34,7 +39,8 @@ class SelectionSettings:
     pose: float = 36.0
     expression: float = 36.0
     sticky: float = 1.2  # logits a rival must be better by
-    fade_s: float = 0.1  # one fade; a change of stage takes up to three
+    fade_s: float = 0.12  # crossing from one stage to another
+    face_fade_s: float = 0.06  # slot 1 out, and in again: a blink lasts 0.15 s
     hurry: float = 4.0  # logits of misfit that double the fading speed
     forget_s: float = 0.5  # after a gap this long nothing is faded
 
@@ -48,7 +54,7 @@ class SourceChoice:
 
     pick: NDArray[np.int64]
     log_stage: NDArray[np.float32]
-    log_face: NDArray[np.float32]
+    log_face: Array
     share: NDArray[np.float32]
 
 
@@ -82,7 +88,8 @@ class SourceSelector:
         pose = s.pose * ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
         per_point = s.expression * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
         stage_cost = pose + per_point.mean(1)
-        face = _softmax(-(pose[:, None] + per_point), 0).mean(1)  # (N,) share of the face each would win
+        per_point = pose[:, None] + per_point
+        face = _softmax(-per_point, 0).mean(1)  # (N,) share of the face each would win
         gap_s = np.inf if self._last_ns is None else (time_ns - self._last_ns) / 1e9
         self._last_ns = time_ns
         if not 0 <= gap_s <= s.forget_s or self._stage < 0:
@@ -90,39 +97,44 @@ class SourceSelector:
             self._second = _best_other(face, self._stage)
             self._second_level, self._cross = 1.0, 0.0
         else:
-            self._advance(stage_cost, face, gap_s)
+            self._advance(stage_cost, face, per_point, gap_s)
         return self._describe(face)
 
-    def _advance(self, stage_cost: NDArray[np.float32], face: NDArray[np.float32], gap_s: float) -> None:
+    def _advance(self, stage_cost: Array, face: Array, per_point: Array, gap_s: float) -> None:
+        """Move the two slots towards what fits now, as far as the time since the last frame allows."""
         s = self._settings
         rival = int(stage_cost.argmin())
         misfit = float(stage_cost[self._stage] - stage_cost[rival])
         wants_stage = rival != self._stage and misfit > s.sticky
-        budget = gap_s / s.fade_s * (1.0 + max(misfit, 0.0) / s.hurry)
         if self._cross > 0:  # a crossing that has begun is finished, whatever the head does meanwhile
             target = self._second
         elif wants_stage:
             target = rival
         else:
-            bonus = np.zeros_like(face)
-            bonus[self._second] = 0.25 * face.max()
-            target = _best_other(face + bonus, self._stage)
+            held = np.zeros_like(face)
+            held[self._second] = _HOLD * face.max()
+            target = _best_other(face + held, self._stage)
+        time = gap_s * (1.0 + max(misfit, 0.0) / s.hurry)
         if self._second != target:
-            step = min(budget, self._second_level)
+            # Out first. What nobody sees needs no fading: usually slot 1 draws nothing when it is to change.
+            seen = float(np.quantile(_sigmoid(per_point[self._stage] - per_point[self._second]), 0.9))
+            if seen < _UNSEEN:
+                self._second_level = 0.0
+            step = min(time / s.face_fade_s, self._second_level)
             self._second_level -= step
-            budget -= step
+            time -= step * s.face_fade_s
             if self._second_level > 0:
                 return
             self._second = target
-        step = min(budget, 1.0 - self._second_level)
+        step = min(time / s.face_fade_s, 1.0 - self._second_level)
         self._second_level += step
-        budget -= step
+        time -= step * s.face_fade_s
         if self._second_level >= 1.0 and (self._cross > 0 or (wants_stage and self._second == rival)):
-            self._cross = min(1.0, self._cross + budget)
+            self._cross = min(1.0, self._cross + time / s.fade_s)
             if self._cross >= 1.0:
                 self._stage, self._second, self._cross = self._second, self._stage, 0.0
 
-    def _describe(self, face: NDArray[np.float32]) -> SourceChoice:
+    def _describe(self, face: Array) -> SourceChoice:
         stage = np.array([1.0 - self._cross, self._cross])
         level = np.array([1.0, self._second_level])
         pick = np.array([self._stage, self._second], np.int64)
@@ -137,12 +149,16 @@ class SourceSelector:
         )
 
 
-def _best_other(face: NDArray[np.float32], stage: int) -> int:
+def _best_other(face: Array, stage: int) -> int:
     rest = face.copy()
     rest[stage] = -1.0
     return int(rest.argmax())
 
 
-def _softmax(x: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))))
+
+
+def _softmax(x: Array, axis: int) -> Array:
     e = np.exp(x - x.max(axis, keepdims=True))
     return np.asarray(e / e.sum(axis, keepdims=True))

@@ -20,7 +20,7 @@ from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.runtime.select import open_runner
 from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
 from engine.warp.layers import make_backdrops, separate_person, shared_backdrop
-from engine.warp.selection import SourceSelector
+from engine.warp.selection import SelectionSettings, SourceSelector
 
 __all__ = ["PreparedSourceSet", "Warper", "open_warper"]
 
@@ -48,7 +48,7 @@ class Warper:
     @property
     def side_px(self) -> int:
         """Side R of the portraits."""
-        return self._runner.side_px
+        return self._runner.manifest.side_px
 
     @property
     def description(self) -> str:
@@ -78,7 +78,9 @@ class Warper:
         person = separate_person(rgb, alpha, backdrops)
         rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
         encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
-        selector = SourceSelector([describe_head(k) for k in keypoints])
+        manifest = self._runner.manifest
+        gains = SelectionSettings(pose=manifest.pose_gain, expression=manifest.expression_gain)
+        selector = SourceSelector([describe_head(k) for k in keypoints], gains)
         return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops))
 
     def use(self, prepared: PreparedSourceSet) -> None:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model without training: a correct warp, in any order, for any number of pictures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.build.export import example_inputs
+from engine.models.config import SIZES, WarpModelConfig
+from engine.models.implicit_warp import ImplicitWarp
+
+SMALL = WarpModelConfig(side_px=128, token_stride=8, width=8, value=16, learned=8, extra=4, blocks=1)
+GEOMETRIC = WarpModelConfig(side_px=128, token_stride=8, decoder=False)
+
+
+def model_of(config: WarpModelConfig) -> ImplicitWarp:
+    torch.manual_seed(3)
+    return ImplicitWarp(config).eval()
+
+
+def psnr_db(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(10 * torch.log10(4 / (a - b).square().mean()))
+
+
+@pytest.mark.parametrize("config", [SMALL, GEOMETRIC], ids=["decoder", "geometric"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_shapes(config: WarpModelConfig, count: int) -> None:
+    x = example_inputs(config, sources=count, picked=count)
+    with torch.no_grad():
+        out, pixels = model_of(config)(x["rgba"], x["source_keypoints"], x["keypoints"])
+    assert out.shape == pixels.shape == (1, 4, 128, 128)
+    assert torch.isfinite(out).all()
+
+
+def test_untrained_driving_by_itself_returns_the_source() -> None:
+    x = example_inputs(GEOMETRIC, sources=1, picked=1)
+    with torch.no_grad():
+        out, _ = model_of(GEOMETRIC)(x["rgba"], x["source_keypoints"], x["source_keypoints"][:, 0])
+    assert psnr_db(out[..., 8:-8, 8:-8], x["rgba"][0, :, :, 8:-8, 8:-8]) > 35
+
+
+def test_untrained_follows_a_shift() -> None:
+    x = example_inputs(GEOMETRIC, sources=1, picked=1)
+    shift_px = 6
+    keypoints = x["source_keypoints"][:, 0] + torch.tensor([shift_px / 64, 0.0, 0.0])
+    with torch.no_grad():
+        out, _ = model_of(GEOMETRIC)(x["rgba"], x["source_keypoints"], keypoints)
+    face = (slice(None), slice(None), slice(44, 84), slice(44, 84))
+    still, moved = x["rgba"][0][face], torch.roll(x["rgba"][0], shift_px, -1)[face]
+    assert psnr_db(out[face], moved) > psnr_db(out[face], still) + 6
+
+
+def test_an_untrained_decoder_keeps_the_warped_pixels() -> None:
+    x = example_inputs(SMALL, sources=2, picked=2)
+    with torch.no_grad():
+        out, pixels = model_of(SMALL)(x["rgba"], x["source_keypoints"], x["keypoints"])
+    assert (out - pixels).abs().max() < 2 / 255
+
+
+def test_the_best_fitting_picture_is_used_whatever_its_place() -> None:
+    x = example_inputs(GEOMETRIC, sources=3, picked=3)
+    model = model_of(GEOMETRIC)
+    keypoints = x["source_keypoints"][:, 1] + 0.001
+    order = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        a, _ = model(x["rgba"], x["source_keypoints"], keypoints)
+        b, _ = model(x["rgba"][:, order], x["source_keypoints"][:, order], keypoints)
+    torch.testing.assert_close(a, b, atol=2e-3, rtol=0)  # a set has no order
+
+
+def test_picking_all_equals_picking_none_in_particular() -> None:
+    x = example_inputs(GEOMETRIC, sources=2, picked=2)
+    model = model_of(GEOMETRIC)
+    with torch.no_grad():
+        cache = model.encode_sources(x["rgba"], x["source_keypoints"])
+        swapped, _ = model.animate(x["keypoints"], cache, pick=torch.tensor([[1, 0]]))
+        default, _ = model.animate(x["keypoints"], cache)
+    torch.testing.assert_close(swapped, default, atol=2e-3, rtol=0)
+
+
+def test_gradients_reach_every_parameter() -> None:
+    x = example_inputs(SMALL, sources=2, picked=2)
+    torch.manual_seed(0)
+    model = ImplicitWarp(SMALL).train()
+    # batch norm needs more than one value a channel, which the token grid gives
+    nonzero = torch.randn_like(model.decoder.out.weight) * 0.1
+    model.decoder.out.weight.data.copy_(nonzero)
+    out, _ = model(x["rgba"], x["source_keypoints"], x["keypoints"])
+    out.square().mean().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_batches_agree_with_single_frames() -> None:
+    x = example_inputs(GEOMETRIC, sources=2, picked=2)
+    y = example_inputs(GEOMETRIC, sources=2, picked=2, seed=5)
+    model = model_of(GEOMETRIC)
+    pick = torch.tensor([[0, 1]])
+    with torch.no_grad():
+        one = [model.animate(z["keypoints"], model.encode_sources(z["rgba"], z["source_keypoints"]), pick=pick)[0] for z in (x, y)]
+        both = {k: torch.cat([x[k], y[k]]) for k in ("rgba", "source_keypoints", "keypoints")}
+        cache = model.encode_sources(both["rgba"], both["source_keypoints"])
+        two, _ = model.animate(both["keypoints"], cache, pick=pick.repeat(2, 1))
+    torch.testing.assert_close(two, torch.cat(one), atol=1e-4, rtol=0)
+
+
+def test_full_sizes_build() -> None:
+    parameters = {name: sum(p.numel() for p in ImplicitWarp(config).parameters()) for name, config in SIZES.items()}
+    assert parameters["lite-geometric"] < 1_000
+    assert 1_000_000 < parameters["lite"] < 2_000_000
+    assert parameters["full"] > 2 * parameters["lite"]
+
+
+def test_rejects_impossible_grids() -> None:
+    with pytest.raises(ValueError, match="token_stride"):
+        WarpModelConfig(token_stride=16)
+    with pytest.raises(ValueError, match="got 8 and 200"):
+        WarpModelConfig(side_px=200)
