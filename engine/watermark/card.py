@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The holding card: a calm picture shown whenever there is no character to show; never the raw camera.
 
-Drawn with Pillow at twice the size and shrunk: a sleeping puppet's face over a quiet gradient, a line that asks for
-patience and a smaller one that says why. Other people see it in a call, so it names no error.
+Drawn with Pillow, figures at twice the size and shrunk: a sleeping puppet's face over a quiet gradient, a line that
+asks for patience and a smaller one that says why. Other people see it in a call, so it names no error.
 """
 
 from __future__ import annotations
@@ -43,30 +43,33 @@ def draw_card(size_wh: tuple[int, int], reason: str) -> NDArray[np.uint8]:
 @functools.lru_cache(maxsize=8)
 def _drawn(size_wh: tuple[int, int], reason: str) -> NDArray[np.uint8]:
     width, height = size_wh[0] * _SUPERSAMPLING, size_wh[1] * _SUPERSAMPLING
-    card = Image.fromarray(_backcloth(width, height))
-    draw = ImageDraw.Draw(card)
     unit = min(width * 1.35, height * 16 / 9) / 100  # keeps face and text together on narrow frames too
     middle_x, middle_y = width / 2, height * 0.40
-    _draw_face(draw, middle_x, middle_y, unit * 9.5)
     text_y = middle_y + unit * 17.5
+    layer = Image.new("RGBA", (width, height))
+    draw = ImageDraw.Draw(layer)
+    _draw_face(draw, middle_x, middle_y, unit * 9.5)
     _draw_line(draw, _HEADLINE, (middle_x, text_y), size_px=unit * 3.6, fill=_TEXT_RGB, widest=width * 0.9)
     below = (middle_x, text_y + unit * 4.6)
     _draw_line(draw, reason, below, size_px=unit * 2.2, fill=_NOTE_RGB, widest=width * 0.9)
-    shrunk: NDArray[np.uint8] = np.array(card.resize(size_wh, Image.Resampling.LANCZOS), dtype=np.uint8)
-    freeze(shrunk)
-    return shrunk
+    card = Image.fromarray(_backcloth(*size_wh))
+    small = layer.reduce(_SUPERSAMPLING)
+    card.paste(small, mask=small)
+    pixels: NDArray[np.uint8] = np.array(card, dtype=np.uint8)
+    freeze(pixels)
+    return pixels
 
 
+@functools.lru_cache(maxsize=2)
 def _backcloth(width: int, height: int) -> NDArray[np.uint8]:
     """Vertical gradient with a soft glow behind the face, dithered so that it does not band."""
     y = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None, None]
     cloth = np.array(_TOP_RGB, np.float32) * (1 - y) + np.array(_BOTTOM_RGB, np.float32) * y
-    across = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :] * (width / height)
-    down = np.linspace(-0.8, 1.2, height, dtype=np.float32)[:, None]
-    glow = np.exp(-(across**2 + down**2) / 0.42)[..., None]
-    cloth = cloth + (np.array(_GLOW_RGB, np.float32) - cloth) * glow * 0.75
-    noise = np.random.default_rng(7).uniform(-0.5, 0.5, (height, width, 1)).astype(np.float32)
-    pixels: NDArray[np.uint8] = np.clip(np.rint(cloth + noise), 0, 255).astype(np.uint8)
+    across = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :, None] * (width / height)
+    down = np.linspace(-0.8, 1.2, height, dtype=np.float32)[:, None, None]
+    glow = np.exp(-(down**2) / 0.42) * np.exp(-(across**2) / 0.42) * 0.75
+    noise = np.random.default_rng(7).random((height, width, 1), dtype=np.float32)  # 0–1, and truncation rounds
+    pixels: NDArray[np.uint8] = (cloth + (np.array(_GLOW_RGB, np.float32) - cloth) * glow + noise).astype(np.uint8)
     return pixels
 
 
