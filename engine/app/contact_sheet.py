@@ -40,8 +40,8 @@ class ContactSheet:
         if index % self._stride:
             return
         self._pairs.append((index, at_s, _cell(driver), _cell(output.rgb)))
-        # The length of a video is not known beforehand: with twice too many, every other one goes.
-        if len(self._pairs) >= 2 * self._moments:
+        # The length of a video is not known beforehand: with four times too many, every other one goes.
+        if len(self._pairs) >= 4 * self._moments:
             self._stride *= 2
             self._pairs = [pair for pair in self._pairs if pair[0] % self._stride == 0]
 

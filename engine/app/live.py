@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.app.assembly import build_pipeline
+from engine.capture import Camera, open_camera
 from engine.config import LiveSettings
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
-from engine.sinks.base import Sink
+from engine.sinks.base import BaseSink
 from engine.sinks.mp4 import Mp4Sink
 
 __all__ = ["LiveJob", "open_live"]
 
 _STARTING = "Starting"
+_JOIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +42,43 @@ class LiveJob:
 
 
 def open_live(job: LiveJob) -> Pipeline:
-    """Open the outputs and return a pipeline that is ready to start; it closes the outputs.
+    """Open camera and outputs and return a pipeline that is ready to start; it closes them.
 
     Raises:
         InvalidSetting: there is no output at all.
-        SinkError: an output cannot be opened.
+        CameraError, DriverError: the camera cannot be opened. SinkError: an output cannot be opened.
     """
-    output = job.settings.output
+    if not job.virtual_camera and job.out is None:
+        raise InvalidSetting("The picture would go nowhere.", hint="Give --out FILE.mp4, or use the virtual camera.")
+    # Whoever waits for a command wants threads to end, however long that takes; only a window must not wait.
+    patient = replace(job.settings, pipeline=replace(job.settings.pipeline, join_s=_JOIN_S))
     with ExitStack() as opened:
-        sinks: list[Sink] = []
-        if job.virtual_camera:
-            from engine.sinks.virtual_camera import VirtualCameraSink
-            from engine.watermark.gate import holding_card
-
-            card = holding_card(output.size_wh, _STARTING)
-            camera = VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
-            sinks.append(opened.enter_context(camera))
-        if job.out is not None:
-            sinks.append(opened.enter_context(Mp4Sink(job.out, fps=output.fps)))
-        if not sinks:
-            raise InvalidSetting(
-                "The picture would go nowhere.", hint="Give --out FILE.mp4, or use the virtual camera."
-            )
+        # Opened here rather than on the capture thread: a missing camera is then said before the engine loads.
+        waiting = [opened.enter_context(_open_camera(job))]
         pipeline = build_pipeline(
-            job.camera,
-            sinks,
+            lambda: waiting.pop() if waiting else _open_camera(job),
+            [opened.enter_context(sink) for sink in _open_sinks(job)],
             job.source_set,
             sources=job.sources,
             model=job.model,
             backend=job.backend,
-            settings=job.settings,
+            settings=patient,
         )
         opened.pop_all()  # from here on the pipeline closes them
         return pipeline
+
+
+def _open_camera(job: LiveJob) -> Camera:
+    return open_camera(job.camera, fps=job.settings.output.fps)
+
+
+def _open_sinks(job: LiveJob) -> Iterator[BaseSink]:
+    output = job.settings.output
+    if job.virtual_camera:
+        from engine.sinks.virtual_camera import VirtualCameraSink
+        from engine.watermark.gate import holding_card
+
+        card = holding_card(output.size_wh, _STARTING)
+        yield VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
+    if job.out is not None:
+        yield Mp4Sink(job.out, fps=output.fps)

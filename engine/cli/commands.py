@@ -150,7 +150,10 @@ def _animate(job: AnimateJob, *, quiet: bool) -> Animation:
     with progress("rendering", quiet=quiet) as advance:
         done = run(job, announce=typer.echo, advance=advance)
     if not done.complete:
-        typer.echo(f"Stopped. {job.out} plays up to here ({done.frame_count} frames).", err=True)
+        kept = (
+            f"{job.out} plays up to here ({done.frame_count} frames)." if done.frame_count else "Nothing was written."
+        )
+        typer.echo(f"Stopped. {kept}", err=True)
         raise typer.Exit(INTERRUPTED)
     return done
 

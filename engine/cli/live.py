@@ -46,7 +46,7 @@ def run_live(job: LiveJob, *, limit_s: float | None = None, quiet: bool = False)
 
 
 def _watch(pipeline: Pipeline, *, limit_s: float | None, quiet: bool) -> None:
-    announced = False
+    announced, told = False, ""
     started_s = time.monotonic()
     with status_line("starting", quiet=quiet) as show:
         while not pipeline.wait(0):
@@ -55,20 +55,22 @@ def _watch(pipeline: Pipeline, *, limit_s: float | None, quiet: bool) -> None:
                 announced = True
                 started_s = time.monotonic()  # loading is not part of the run
                 typer.echo(pipeline.description)
-            if event is not None:
-                _tell(event)
+            news = _news(event)
+            if news and news != told:  # the same refusal comes twice a second until it is heeded
+                typer.echo(f"note: {news}", err=True)
+                told = news
             show(_line(str(pipeline.state), pipeline.stats()))
             if limit_s is not None and announced and time.monotonic() - started_s >= limit_s:
                 return
 
 
-def _tell(event: PipelineEvent) -> None:
+def _news(event: PipelineEvent | None) -> str:
+    """Return what an event means to the user; nothing for most of them, which the status line shows."""
     if isinstance(event, Warned):
-        typer.echo(f"note: {event.where}: {event.error}", err=True)
-    elif isinstance(event, CalibrationFailed):
-        typer.echo(f"note: {event.error}", err=True)
-    elif isinstance(event, Calibrated):
-        typer.echo("note: neutral pose taken", err=True)
+        return f"{event.where}: {event.error}"
+    if isinstance(event, CalibrationFailed):
+        return str(event.error)
+    return "neutral pose taken" if isinstance(event, Calibrated) else ""
 
 
 def _line(state: str, stats: PipelineStats) -> str:

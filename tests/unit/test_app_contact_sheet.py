@@ -41,7 +41,7 @@ def test_shows_at_most_so_many_moments_from_first_to_last(frame_count: int, show
 
 
 def test_memory_does_not_grow_with_the_video() -> None:
-    assert len(filled(5_000, moments=6)._pairs) <= 12
+    assert len(filled(5_000, moments=6)._pairs) <= 24
 
 
 def test_the_pictures_are_in_the_sheet(tmp_path: Path) -> None:
