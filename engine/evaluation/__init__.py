@@ -6,7 +6,12 @@
     protocol.py       same-identity reconstruction over clips, source counts and models: `run_eval`
     eval_report.py    its result as a table and as JSON
     sheet.py          its pictures: sources, driving, outputs
-    bench.py          stage times, frame age, drops through renderer and pipeline: `run_bench`
+    scoring.py        one output against the truth
+    baseline.py       the warper that warps nothing
+    bench.py          stage times, frame age, drops: `run_bench`
+    bench_sync.py     … unpaced, through the renderer
+    bench_live.py     … paced, through the pipeline
+    first_frame.py    … from a fresh process to its first frame
     bench_report.py   its result as a table and as JSON
     machine.py        what the figures were measured on
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from engine.evaluation.bench import run_bench
     from engine.evaluation.bench_report import BenchReport, bench_tables
     from engine.evaluation.eval_report import EvalReport, eval_tables
+    from engine.evaluation.machine import write_json
     from engine.evaluation.protocol import run_eval
     from engine.evaluation.sheet import write_sheet
 

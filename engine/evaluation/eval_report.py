@@ -23,17 +23,19 @@ COPY = "copy"  # the row of the copy-source baseline
 class Scores:
     """Figures of one frame, or their means over frames or clips. NaN where there is nothing to measure.
 
-    psnr_db and its regions: higher is better; eyes, mouth and face are hulls of the driving keypoints, background is
-    outside the person's matte. l1_255: mean absolute difference, 0-255. ssim: Wang 2004. akd_px: mean distance of
-    478 landmarks found on output and truth, in pixels of the portrait. missing: share of frames in which a face is
-    found on the truth but not on the output. flicker_255: mean absolute difference between the frame-to-frame
-    changes of output and truth, 0-255; a still error does not count, an error that jumps does.
+    psnr_db and its regions: higher is better; eyes, mouth and face are hulls of the driving keypoints, outer is the
+    person without the face (hair, neck, clothes), background is outside the person's matte. l1_255: mean absolute
+    difference, 0-255. ssim: Wang 2004. akd_px: mean distance of 478 landmarks found on output and truth, in pixels
+    of the portrait. missing: share of frames in which a face is found on the truth but not on the output.
+    flicker_255: mean absolute difference between the frame-to-frame changes of output and truth, 0-255; a still
+    error does not count, an error that jumps does.
     """
 
     psnr_db: float
     psnr_face_db: float
     psnr_eyes_db: float
     psnr_mouth_db: float
+    psnr_outer_db: float
     psnr_background_db: float
     l1_255: float
     ssim: float
@@ -122,6 +124,7 @@ _COLUMNS = (
     ("psnr_face_db", "face", ".2f"),
     ("psnr_eyes_db", "eyes", ".2f"),
     ("psnr_mouth_db", "mouth", ".2f"),
+    ("psnr_outer_db", "outer", ".2f"),
     ("psnr_background_db", "backg", ".2f"),
     ("l1_255", "L1", ".2f"),
     ("ssim", "SSIM", ".3f"),
@@ -129,10 +132,10 @@ _COLUMNS = (
     ("missing", "lost", ".0%"),
     ("flicker_255", "flick", ".2f"),
 )
-_PER_CLIP = ("psnr_db", "psnr_face_db", "psnr_mouth_db", "l1_255", "ssim", "akd_px", "missing")
+_PER_CLIP = ("psnr_db", "psnr_face_db", "psnr_outer_db", "l1_255", "ssim", "akd_px", "missing")
 _CAPTION = (
     "PSNR in dB over the portrait and its regions; L1 and flicker 0-255; AKD in pixels; "
-    "lost: share of frames without a face"
+    "lost: share of frames without a face; outer: hair, neck and clothes; copy: the nearest source picture, unwarped"
 )
 
 

@@ -26,6 +26,7 @@ from engine.evaluation.clips import EvalClip, list_clips, load_clip
 from engine.evaluation.eval_report import COPY, ClipScores, EvalReport, SheetBand, mean_scores
 from engine.evaluation.machine import describe_machine
 from engine.evaluation.scoring import Truth, alpha_over, score_frame
+from engine.sources.framing import SquareBox, cut_image
 from engine.sources.ordering import farthest_first
 from engine.track.base import Tracker
 from engine.types import Query, SourceImage, SourceSet
@@ -192,6 +193,10 @@ def _drive(
     """Return the outputs for the driving frames, in their order, with no memory of earlier runs."""
     warper.set_sources(source_set)
     warper.reset()
-    return [
-        alpha_over(warper.warp(Query(int(clip.captured_ns[index]), clip.keypoints[index].copy()))) for index in driving
-    ]
+    outputs = []
+    for index in driving:
+        output = alpha_over(warper.warp(Query(int(clip.captured_ns[index]), clip.keypoints[index].copy())))
+        if output.shape[0] != clip.side_px:  # a model of another size is judged at the clip's
+            output = cut_image(output, SquareBox(0, 0, output.shape[0]), side_px=clip.side_px)
+        outputs.append(output)
+    return outputs

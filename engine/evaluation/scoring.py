@@ -37,6 +37,7 @@ class Truth:
     face: NDArray[np.bool_]
     eyes: NDArray[np.bool_]
     mouth: NDArray[np.bool_]
+    outer: NDArray[np.bool_]
     background: NDArray[np.bool_]
 
     @classmethod
@@ -53,14 +54,16 @@ class Truth:
         grow_px = round(side_px * _GROW_SHARE)
         gap_px = round(side_px * _BACKGROUND_GAP_SHARE)
         person = (matte(rgb) > _BACKGROUND_BELOW).astype(np.uint8)
-        near = cv2.dilate(person, np.ones((2 * gap_px + 1, 2 * gap_px + 1), np.uint8))
+        near = np.asarray(cv2.dilate(person, np.ones((2 * gap_px + 1, 2 * gap_px + 1), np.uint8))) > 0
+        face = hull_mask(keypoints, groups=[FACE_OVAL], side_px=side_px)
         return cls(
             rgb,
             _landmarks(judge, rgb),
-            face=hull_mask(keypoints, groups=[FACE_OVAL], side_px=side_px),
+            face=face,
             eyes=hull_mask(keypoints, groups=[RIGHT_EYE, LEFT_EYE], side_px=side_px, grow_px=grow_px),
             mouth=hull_mask(keypoints, groups=[LIPS], side_px=side_px, grow_px=grow_px),
-            background=np.asarray(near) == 0,
+            outer=near & ~face,
+            background=~near,
         )
 
 
@@ -93,6 +96,7 @@ def score_frame(
         psnr_face_db=psnr_db(output, truth.rgb, mask=truth.face),
         psnr_eyes_db=psnr_db(output, truth.rgb, mask=truth.eyes),
         psnr_mouth_db=psnr_db(output, truth.rgb, mask=truth.mouth),
+        psnr_outer_db=psnr_db(output, truth.rgb, mask=truth.outer),
         psnr_background_db=psnr_db(output, truth.rgb, mask=truth.background),
         l1_255=l1_255(output, truth.rgb),
         ssim=ssim(output, truth.rgb),

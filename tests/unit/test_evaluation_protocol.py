@@ -54,7 +54,7 @@ def test_second_source_is_the_farthest_face():
 def test_perfect_warper_scores_perfectly():
     rows, _ = evaluate({"perfect": PerfectWarper(CLIP)})
     for scores in by_key(rows).values():
-        for name in ("psnr_db", "psnr_face_db", "psnr_eyes_db", "psnr_mouth_db", "psnr_background_db"):
+        for name in ("psnr_db", "psnr_face_db", "psnr_eyes_db", "psnr_mouth_db", "psnr_outer_db", "psnr_background_db"):
             assert getattr(scores, name) == math.inf, name
         assert (scores.l1_255, scores.akd_px, scores.missing, scores.flicker_255) == (0, 0, 0, 0)
         assert scores.ssim == pytest.approx(1)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unpaced half of `bench`: frame after frame through the synchronous renderer. Any one thread."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+from engine.capture.base import Camera
+from engine.clock import NS_PER_S, Clock, SystemClock
+from engine.errors import DriverUnreadable
+from engine.evaluation.bench_report import WHOLE
+from engine.renderer import PreparedCharacter, Renderer
+from engine.sinks.base import Sink
+from engine.stats import Spread, StageTimes, spread_of
+
+__all__ = ["SyncSamples", "add_stages", "run_sync", "spreads", "turns"]
+
+_WARM_UP_FRAMES = 5  # after a change of sources: caches, allocations and the source choice settle
+
+Count = TypeVar("Count")
+
+
+@dataclass(slots=True)
+class SyncSamples:
+    """Times of one number of source pictures over all its blocks. lost: frames in which no face was found."""
+
+    stages_ns: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    frames: int = 0
+    lost: int = 0
+    elapsed_ns: int = 0
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, capture and sink included."""
+        return self.frames * NS_PER_S / self.elapsed_ns if self.elapsed_ns else 0.0
+
+
+def turns(counts: Sequence[Count], rounds: int) -> Iterator[Count]:
+    """Yield all counts once a round, forwards and backwards in turn, so that none is always first or last."""
+    for number in range(rounds):
+        yield from counts if number % 2 == 0 else reversed(counts)
+
+
+def run_sync(
+    renderer: Renderer,
+    prepared: Mapping[int, PreparedCharacter],
+    camera: Camera,
+    sink: Sink,
+    *,
+    rounds: int,
+    block_s: float,
+    clock: Clock | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> dict[int, SyncSamples]:
+    """Render for `rounds` blocks of `block_s` per number of source pictures.
+
+    Args:
+        prepared: characters by number of pictures. camera: endless and unpaced. step: called after each block.
+    Raises:
+        DriverUnreadable: the camera ended.
+    """
+    clock = clock or SystemClock()
+    samples = {count: SyncSamples() for count in prepared}
+    for count in turns(list(prepared), rounds):
+        renderer.use(prepared[count])
+        for _ in range(_WARM_UP_FRAMES):
+            _render_one(renderer, camera, sink, clock, SyncSamples())
+        until_ns = clock.now_ns() + round(block_s * NS_PER_S)
+        while clock.now_ns() < until_ns:
+            _render_one(renderer, camera, sink, clock, samples[count])
+        step()
+    return samples
+
+
+def _render_one(renderer: Renderer, camera: Camera, sink: Sink, clock: Clock, samples: SyncSamples) -> None:
+    start_ns = clock.now_ns()
+    frame = camera.read()
+    if frame is None:
+        raise DriverUnreadable(f"The driving video ended while measuring ({camera.info.name}).")
+    captured_ns = clock.now_ns()
+    output = renderer.render(frame)
+    rendered_ns = clock.now_ns()
+    sink.send(output)
+    end_ns = clock.now_ns()
+    samples.frames += 1
+    samples.elapsed_ns += end_ns - start_ns
+    samples.stages_ns["capture"].append(captured_ns - start_ns)
+    samples.stages_ns["sink"].append(end_ns - rendered_ns)
+    if not add_stages(samples.stages_ns, renderer.last_timings):
+        samples.lost += 1
+
+
+def add_stages(stages_ns: dict[str, list[int]], times: StageTimes) -> bool:
+    """Add one frame's times; return False and add nothing where no character was rendered (no face)."""
+    if not times.warp_ns:
+        return False
+    for each in fields(times):
+        stages_ns[each.name.removesuffix("_ns")].append(getattr(times, each.name))
+    stages_ns[WHOLE].append(times.total_ns)
+    return True
+
+
+def spreads(stages_ns: Mapping[str, Sequence[int]]) -> dict[str, Spread]:
+    """Return p50, p95 and p99 of every stage."""
+    return {name: spread_of(values) for name, values in stages_ns.items()}
