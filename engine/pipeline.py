@@ -96,6 +96,7 @@ class Pipeline:
         self._running_outlets = len(self._outlets)
         self._silence_s = self._settings.pipeline.stall_s
         self._source_ended = False
+        self._standing: dict[str, None] = {}  # reasons that hold, oldest first
         self._warned_ns: dict[str, int] = {}
         self._newest_set = 0
         self._started = False
@@ -319,12 +320,12 @@ class Pipeline:
     def _render_all(self, renderer: Renderer, stopping: threading.Event) -> None:
         silent = False
         while not stopping.is_set():
-            self._run_commands(renderer)
             period_s = 1.0 / self._settings.output.fps
             try:
                 frame = self._frames.get(period_s if silent else self._silence_s)
             except Closed:
                 return
+            self._run_commands(renderer)  # after the wait: what was asked for meanwhile holds for this very frame
             silent = frame is None
             self._note(states.CAMERA_STALLED, silent)
             if frame is None:
@@ -423,6 +424,8 @@ class Pipeline:
             if self._loading == 0 and self._state.phase is Phase.LOADING:
                 self._move(states.finish_loading(self._state))
                 self._note(states.BLANKED, self._settings.blanked)
+                for reason in tuple(self._standing):
+                    self._note(reason, True)
                 self._live.set()
 
     def _fail(self, error: BaseException) -> None:
@@ -441,8 +444,12 @@ class Pipeline:
         self._ended.set()
 
     def _note(self, reason: str, holds: bool) -> None:
-        """Set or clear one reason for being degraded."""
+        """Set or clear one reason for being degraded; those met while loading count once it runs."""
         with self._lock:
+            if holds:
+                self._standing.setdefault(reason)
+            else:
+                self._standing.pop(reason, None)
             if holds != (reason in self._state.reasons):
                 self._move((states.degrade if holds else states.clear)(self._state, reason))
 
@@ -475,6 +482,8 @@ class Pipeline:
         self._events.close()
 
     def _close_unstarted(self) -> None:
+        if self._ended.is_set():
+            return
         for outlet in self._outlets:
             with contextlib.suppress(SinkError):
                 outlet.sink.close()
