@@ -13,7 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,12 @@ from engine.track.calibration import Calibrator, Neutral
 from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
 from engine.watermark.card import draw_card
 from engine.watermark.gate import seal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["LOOKING", "WAITING", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Renderer"]
 
@@ -83,6 +90,12 @@ class PortraitWarper(Protocol):
 
     def close(self) -> None:
         """Free the model."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,6 +253,12 @@ class Renderer:
         """Free tracker and model; on the thread that rendered."""
         self._tracker.close()
         self._warper.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def _blank(self, at_ns: int) -> OutputFrame:
         self.last_timings = StageTimes()

@@ -79,15 +79,13 @@ def animate(
     with ExitStack() as opened:
         camera = opened.enter_context(open_camera(job.driving, paced=False))
         renderer = opened.enter_context(
-            closing(
-                build_renderer(
-                    job.source_set,
-                    sources=job.sources,
-                    model=job.model,
-                    backend=job.backend,
-                    settings=job.settings,
-                    announce=announce,
-                )
+            build_renderer(
+                job.source_set,
+                sources=job.sources,
+                model=job.model,
+                backend=job.backend,
+                settings=job.settings,
+                announce=announce,
             )
         )
         if job.settings.motion.motion > 0:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.guard import guarded
-from engine.cli.options import BackendOption, QuietOption, parse_counts
+from engine.cli.options import BackendOption, ModelOption, QuietOption, SetOption, parse_counts, parse_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +24,44 @@ CountsOption = Annotated[
 
 
 @guarded
-def bench() -> None:
-    """Measure speed."""
+def bench(
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Measuring time per number of pictures.")] = 6.0,
+    sources: CountsOption = "1,2,4,8",
+    source_set: SetOption = "",
+    driving: Annotated[
+        str, typer.Option("--driving", metavar="FILE", help="A video of a face; default: built in.")
+    ] = "",
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the picture that goes out.")] = "1280x720",
+    model: ModelOption = "lite",
+    backend: BackendOption = "auto",
+    json_file: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure speed.
+
+    Every stage through the synchronous core, then delivered frames, frame age and drops of the threaded pipeline,
+    fed by a video paced at 30 fps as a webcam would. Figures hold for this machine and what else it is doing.
+    """
+    from engine.cli.console import progress
+    from engine.evaluation import bench_tables, run_bench, write_json
+
+    counts, size_wh = parse_counts(sources, name="--sources"), parse_size(size)
+    with progress("measuring", quiet=quiet, unit="steps") as advance:
+        report = run_bench(
+            source_set=source_set,
+            driving=driving,
+            seconds=seconds,
+            source_counts=counts,
+            model=model,
+            backend=backend,
+            size_wh=size_wh,
+            advance=advance,
+        )
+    typer.echo(f"engine: {report.engine}")
+    _print_tables(bench_tables(report))
+    if json_file is not None:
+        write_json(report.as_dict(), json_file)
+        typer.echo(f"figures: {json_file}")
 
 
 @guarded

@@ -28,9 +28,10 @@ class Blocker:
 BLOCKED = set(sys.argv[1].split(","))
 sys.meta_path.insert(0, Blocker())
 import engine
-side_lanes = ("engine.models", "engine.training", "engine.runtime.torch_runner", "engine.sinks.vcam_host")
+side_lanes = ("engine.build", "engine.models", "engine.training")
+own_programs = ("engine.runtime.torch_runner", "engine.sinks.vcam_host")
 def skip(name):
-    return name.startswith(side_lanes) or name.endswith("__main__")
+    return name.startswith(side_lanes) or name in own_programs or name.endswith("__main__")
 def walk(path, prefix):
     for module in pkgutil.iter_modules(path, prefix):
         if skip(module.name):
@@ -49,14 +50,13 @@ def run_python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_import_layers_hold(capsys: pytest.CaptureFixture[str]) -> None:
-    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
-
-    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
-    report = capsys.readouterr().out
-    assert status == EXIT_STATUS_SUCCESS, report
-    kept = re.search(r"Contracts: (\d+) kept, 0 broken", report)
-    assert kept, report
+def test_import_layers_hold() -> None:
+    # In a process of its own: import-linter reconfigures logging, which would silence our loggers here.
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    done = run_python(code)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = re.search(r"Contracts: (\d+) kept, 0 broken", done.stdout)
+    assert kept, done.stdout
     assert int(kept[1]) >= 10
 
 

@@ -80,7 +80,7 @@ class TestGuard:
         assert "Traceback" in log_path().read_text(encoding="utf-8")
 
     def test_debug_lets_the_error_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(**_options: object) -> None:
+        def fail(*_args: object, **_options: object) -> None:
             raise errors.SourceSetMissing("No such set.")
 
         monkeypatch.setattr("engine.app.demo_job", fail)
