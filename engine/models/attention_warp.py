@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.headpose import expression_weights
 from engine.models.config import WarpModelConfig
 from engine.models.landmark_field import Field
 
@@ -60,9 +61,12 @@ class Warp(NamedTuple):
 class AttentionWarp(nn.Module):
     """Geometry-initialised cross-attention over a set of source pictures."""
 
+    weights: Tensor
+
     def __init__(self, config: WarpModelConfig) -> None:
         super().__init__()
         self.tokens = config.tokens
+        self.register_buffer("weights", torch.from_numpy(expression_weights().copy()), persistent=False)
         self.log_sigma = nn.Parameter(torch.tensor(0.4).log())  # of a token's size
         self.expression_gain = nn.Parameter(torch.tensor(6.0))
         self.pose_gain = nn.Parameter(torch.tensor(6.0))
@@ -106,7 +110,7 @@ class AttentionWarp(nn.Module):
             query.append(learned.float())
         logits = torch.cat(query, -1) @ sources.key.reshape(b, k * m, -1).float().transpose(1, 2) - sharp * own
         # One preference per driving token and source, the same for all tokens of that source.
-        expression = (field.deform[:, None] - sources.deform).square().sum(-1)  # (B, K, P)
+        expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
         expression = field.near @ expression.transpose(1, 2)  # (B, M, K)
         pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None]  # (B, 1, K)
         face = field.on_face

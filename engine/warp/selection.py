@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.headpose import HeadDescriptor
+from engine.headpose import HeadDescriptor, expression_weights
 from engine.landmarks import BROWS, EYES, IRISES, LIPS
 
 Array = NDArray[np.floating[Any]]
@@ -27,7 +27,10 @@ __all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
 
 # Where expressions differ; cheeks and forehead would only dilute them.
 _EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
-_HOLD = 0.25  # share of the best rival that the picture in slot 1 is given for being there
+_WEIGHTS = expression_weights()[_EXPRESSIVE]
+_HOLD, _HOLD_FLOOR = 0.3, 0.02  # what the picture in slot 1 is given for being there: relative, and in logits
+_BLINK_GAIN = 0.15  # logits that double the speed of a change in slot 1: what moves fast hides the change
+_GAIN_CAP = 6.0  # logits at one landmark
 _UNSEEN = 0.08  # share at its best landmarks below which a picture is not noticed on the face
 _FLOOR = 3e-4  # weight that counts as none; its logarithm stays finite
 
@@ -38,8 +41,9 @@ class SelectionSettings:
 
     pose: float = 36.0
     expression: float = 36.0
-    sticky: float = 1.2  # logits a rival must be better by
-    fade_s: float = 0.12  # crossing from one stage to another
+    stage_expression: float = 0.6  # of the mean expression cost: the stage follows the head, slot 1 the face
+    sticky: float = 0.8  # logits a rival must be better by
+    fade_s: float = 0.08  # crossing from one stage to another
     face_fade_s: float = 0.06  # slot 1 out, and in again: a blink lasts 0.15 s
     hurry: float = 4.0  # logits of misfit that double the fading speed
     forget_s: float = 0.5  # after a gap this long nothing is faded
@@ -86,35 +90,36 @@ class SourceSelector:
             zero = np.zeros(1, np.float32)
             return SourceChoice(np.zeros(1, np.int64), zero, zero, np.ones(1, np.float32))
         pose = s.pose * ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
-        per_point = s.expression * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
-        stage_cost = pose + per_point.mean(1)
+        per_point = s.expression * _WEIGHTS * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
+        stage_cost = pose + s.stage_expression * per_point.mean(1)
         per_point = pose[:, None] + per_point
-        face = _softmax(-per_point, 0).mean(1)  # (N,) share of the face each would win
         gap_s = np.inf if self._last_ns is None else (time_ns - self._last_ns) / 1e9
         self._last_ns = time_ns
         if not 0 <= gap_s <= s.forget_s or self._stage < 0:
             self._stage = int(stage_cost.argmin())
-            self._second = _best_other(face, self._stage)
+            self._second = _best_other(self._gains(per_point), self._stage)
             self._second_level, self._cross = 1.0, 0.0
         else:
-            self._advance(stage_cost, face, per_point, gap_s)
-        return self._describe(face)
+            self._advance(stage_cost, per_point, gap_s)
+        return self._describe(per_point)
 
-    def _advance(self, stage_cost: Array, face: Array, per_point: Array, gap_s: float) -> None:
+    def _advance(self, stage_cost: Array, per_point: Array, gap_s: float) -> None:
         """Move the two slots towards what fits now, as far as the time since the last frame allows."""
         s = self._settings
         rival = int(stage_cost.argmin())
         misfit = float(stage_cost[self._stage] - stage_cost[rival])
         wants_stage = rival != self._stage and misfit > s.sticky
+        urgency = max(misfit, 0.0) / s.hurry
         if self._cross > 0:  # a crossing that has begun is finished, whatever the head does meanwhile
             target = self._second
         elif wants_stage:
             target = rival
         else:
-            held = np.zeros_like(face)
-            held[self._second] = _HOLD * face.max()
-            target = _best_other(face + held, self._stage)
-        time = gap_s * (1.0 + max(misfit, 0.0) / s.hurry)
+            gains = self._gains(per_point)
+            gains[self._second] = gains[self._second] * (1 + _HOLD) + _HOLD_FLOOR
+            target = _best_other(gains, self._stage)
+            urgency += float(gains[target] - gains[self._second]) / _BLINK_GAIN
+        time = gap_s * (1.0 + urgency)
         if self._second != target:
             # Out first. What nobody sees needs no fading: usually slot 1 draws nothing when it is to change.
             seen = float(np.quantile(_sigmoid(per_point[self._stage] - per_point[self._second]), 0.9))
@@ -134,12 +139,21 @@ class SourceSelector:
             if self._cross >= 1.0:
                 self._stage, self._second, self._cross = self._second, self._stage, 0.0
 
-    def _describe(self, face: Array) -> SourceChoice:
+    def _gains(self, per_point: Array) -> Array:
+        """Return what each picture would add to the stage picture on the face, (N,) logits.
+
+        Only where it fits better counts: a second picture like the first adds nothing, however well it fits. Each
+        landmark's gain is capped, or one wide-open mouth would outvote everything else.
+        """
+        better = per_point[self._stage][None] - per_point
+        return np.asarray(np.clip(better, 0.0, _GAIN_CAP).mean(1))
+
+    def _describe(self, per_point: Array) -> SourceChoice:
         stage = np.array([1.0 - self._cross, self._cross])
         level = np.array([1.0, self._second_level])
         pick = np.array([self._stage, self._second], np.int64)
-        share = np.zeros(len(face), np.float64)
-        on_face = face[pick] * level
+        share = np.zeros(len(per_point), np.float64)
+        on_face = _softmax(-per_point[pick], 0).mean(1) * level
         np.add.at(share, pick, 0.5 * stage + 0.5 * on_face / max(float(on_face.sum()), 1e-9))
         return SourceChoice(
             pick,
@@ -149,8 +163,8 @@ class SourceSelector:
         )
 
 
-def _best_other(face: Array, stage: int) -> int:
-    rest = face.copy()
+def _best_other(gains: Array, stage: int) -> int:
+    rest = gains.copy()
     rest[stage] = -1.0
     return int(rest.argmax())
 
