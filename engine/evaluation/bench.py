@@ -89,7 +89,7 @@ def run_bench(
         return build_renderer(loaded, model=model, backend=backend, settings=settings)
 
     with closing(make()) as renderer, open_camera(clip, paced=False, loop=True) as camera:
-        engine = _COUNT.sub("", renderer.description.removeprefix("engine: "))
+        engine = _COUNT.sub("", renderer.description)
         prepared = {count: renderer.prepare(loaded.take(count)) for count in counts}
         with MemorySink(capacity=1) as sink:
             sync = run_sync(renderer, prepared, camera, sink, rounds=rounds, block_s=block_s, step=steps.step)

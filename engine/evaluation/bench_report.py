@@ -133,7 +133,7 @@ def _facts_table(report: BenchReport) -> Table:
     table.add_column()
     machine = report.machine
     facts = {
-        "engine": report.engine,
+        "engine": report.engine.removeprefix("engine: "),
         "set": report.source_set,
         "driving": f"{report.driving}, output {report.size_wh[0]} x {report.size_wh[1]}",
         "machine": f"{machine.get('cpu', '')}, {machine.get('usable_cores', '?')} cores, "

@@ -114,7 +114,6 @@ def _evaluate_all(
             clip = load_clip(path, tracker=instruments.follower)
         except DriverError as error:
             # One bad file must not cost the figures of all the others; it is named in the report.
-            log.warning("Clip skipped: %s", error)
             skipped[path.name], last_error = str(error), error
             continue
 
@@ -128,6 +127,8 @@ def _evaluate_all(
         bands.append(band)
     if not rows and last_error is not None:
         raise last_error
+    for reason in skipped.values():
+        log.warning("Clip skipped: %s", reason)
     return rows, bands, skipped
 
 
