@@ -15,7 +15,9 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from engine import state as states
 from engine.capture.base import Camera
@@ -30,6 +32,9 @@ from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, StatsCollector
 from engine.types import Frame, OutputFrame, SourceSet
 from engine.worker import Worker
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Command", "Pipeline"]
 
@@ -49,7 +54,6 @@ class _Outlet:
     handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame]
     worker: Worker | None = None
     broken: bool = False
-    lost_reason: str = field(default="", init=False)
 
 
 class Pipeline:
@@ -232,6 +236,12 @@ class Pipeline:
     def calibrate(self, *, keep_trying: bool = False) -> None:
         """Take the performer's neutral pose from the next half second of frames."""
         self.command(lambda renderer: renderer.start_calibration(keep_trying=keep_trying))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
 
     # ------------------------------------------------------------------------------------------------ capture thread
 

@@ -175,10 +175,9 @@ def test_the_last_frame_of_a_burst_is_always_rendered() -> None:
 
 def test_figures_name_every_stage() -> None:
     sink = MemorySink()
-    pipeline = _pipeline(ScriptedCamera(driving_frame(0), driving_frame(1), None), sink)
-    pipeline.start()
-    assert pipeline.wait(_LONG_S)
-    pipeline.stop()
+    with _pipeline(ScriptedCamera(driving_frame(0), driving_frame(1), None), sink) as pipeline:
+        pipeline.start()
+        assert pipeline.wait(_LONG_S)
     stats = pipeline.stats()
     assert {"track", "retarget", "warp", "composite", "watermark", "capture", "sink memory"} <= set(stats.stages)
     assert set(stats.frame_age) == {"render", "memory"}
@@ -217,6 +216,7 @@ def test_stop_before_start_after_stop_and_while_loading() -> None:
 
     pipeline = _pipeline(ScriptedCamera(), renderer=slow_renderer)
     pipeline.start()
+    assert pipeline.description == ""
     with pytest.raises(ValueError, match="runs once"):
         pipeline.start()
     loading.wait(_LONG_S)
@@ -599,6 +599,7 @@ def test_another_character_is_switched_to_between_two_frames() -> None:
     watcher = _Watcher(pipeline)
     pipeline.start()
     assert sink.wait_for(1, _LONG_S)
+    assert pipeline.description == "engine: scripted"
     pipeline.set_source_set(make_source_set("otto"))
     for worker in pipeline._preparing:
         assert worker.join(_LONG_S)
@@ -607,6 +608,39 @@ def test_another_character_is_switched_to_between_two_frames() -> None:
     assert ready.name == "otto"
     pipeline.stop()
     assert warper.used == ["otto"]
+
+
+def test_a_character_chosen_while_loading_is_the_first_one_shown() -> None:
+    camera, sink, warper, go = ScriptedCamera(driving_frame(0)), MemorySink(), ScriptedWarper(), threading.Event()
+
+    def slow_renderer() -> Renderer:
+        go.wait(_LONG_S)
+        return make_renderer(warper=warper)
+
+    pipeline = _pipeline(camera, sink, renderer=slow_renderer)
+    pipeline.start()
+    pipeline.set_source_set(make_source_set("early"))
+    assert pipeline._preparing[-1].join(_LONG_S)
+    go.set()
+    assert sink.wait_for(1, _LONG_S)
+    pipeline.stop()
+    assert warper.used == ["early"]
+
+
+def test_an_error_while_closing_the_camera_is_told_and_does_not_hang() -> None:
+    class Stubborn(ScriptedCamera):
+        def close(self) -> None:
+            if threading.current_thread().name == "bunraku-capture":
+                raise RuntimeError("driver crashed in close")
+            super().close()
+
+    pipeline = _pipeline(Stubborn(driving_frame(0)))
+    watcher = _Watcher(pipeline)
+    pipeline.start()
+    assert pipeline.wait_until_live(_LONG_S)
+    pipeline.stop()
+    assert pipeline.state.phase is Phase.IDLE
+    assert [str(event.error) for event in watcher.drain() if isinstance(event, Warned)] == ["driver crashed in close"]
 
 
 def test_of_two_characters_chosen_in_a_row_the_later_one_stays() -> None:

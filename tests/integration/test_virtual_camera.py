@@ -16,8 +16,15 @@ import numpy as np
 import pytest
 
 from engine.clock import FakeClock
-from engine.errors import Closed, FormatRejected, ShapeError, VirtualCameraLost, VirtualCameraMissing
-from engine.sinks import virtual_camera
+from engine.errors import (
+    Closed,
+    FormatRejected,
+    OutputUnwritable,
+    ShapeError,
+    VirtualCameraLost,
+    VirtualCameraMissing,
+)
+from engine.sinks import shared_ring, virtual_camera
 from engine.sinks.shared_ring import SharedRing
 from engine.sinks.vcam_host import RingReader
 from engine.sinks.vcam_host import main as host_main
@@ -281,6 +288,41 @@ def test_only_marked_frames_of_the_right_size_are_taken(call: CallApp) -> None:
             sink.send(Composite(0, np.zeros((180, 320, 3), np.uint8)))
         with pytest.raises(FormatRejected):
             sink.send(marked_frame(size_wh=(640, 360)))
+
+
+def test_a_device_that_never_opens_is_given_up(call: CallApp) -> None:
+    with pytest.raises(VirtualCameraMissing, match="did not open within 0 s"):
+        VirtualCameraSink(
+            *_SIZE_WH, 30.0, "socket", call.device, card=_card(), backend_module=BACKEND_MODULE, start_s=0.0
+        )
+
+
+def test_without_shared_memory_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shared_ring.shared_memory, "SharedMemory", refuse)
+    with pytest.raises(OutputUnwritable, match="no shared memory"):
+        VirtualCameraSink(*_SIZE_WH, 30.0, card=_card())
+
+
+def test_a_host_that_cannot_be_started_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_camera.sys, "executable", "/no/such/python")
+    with pytest.raises(OutputUnwritable, match="host cannot be started"):
+        VirtualCameraSink(*_SIZE_WH, 30.0, card=_card())
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({"kind": "library", "message": "No module named 'pyvirtualcam'"}, "pip install 'bunraku[vcam]'"),
+        ({}, "ended without a word"),
+    ],
+)
+def test_other_reasons_have_their_sentence_too(report: dict[str, str], words: str) -> None:
+    error = virtual_camera._opening_error(report, _SIZE_WH)
+    assert isinstance(error, VirtualCameraMissing)
+    assert words in str(error)
 
 
 @pytest.mark.parametrize(("platform", "word"), [("win32", "OBS"), ("darwin", "OBS"), ("linux", "modprobe")])

@@ -228,7 +228,8 @@ def test_reset_and_close_reach_every_stage() -> None:
     assert renderer.description == "engine: scripted"
     renderer.reset()
     assert (tracker.resets, warper.resets, renderer._retargeter.resets) == (1, 1, 1)
-    renderer.close()
+    with renderer as same:
+        assert same is renderer
     assert tracker.closed
     assert warper.closed_on
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,7 @@ from engine.sinks.memory import MemorySink
 from engine.sinks.mp4 import Mp4Sink
 from engine.sinks.png import PROVENANCE, PngSink
 from engine.sinks.preview import PreviewSink
+from engine.sinks.recording_file import _whole_length
 from engine.types import Composite
 from engine.watermark.gate import has_mark
 from tests.helpers.marked_frames import NS_PER_S, marked_frame, marked_frames
@@ -205,6 +207,29 @@ def test_wherever_the_disk_fills_up_what_is_left_plays_without_error(tmp_path: P
 def test_a_disk_full_from_the_start_says_so(tmp_path: Path) -> None:
     _record_on_small_disk(tmp_path / "none.mp4", 0)
     assert (tmp_path / "none.mp4").stat().st_size == 0
+
+
+def test_a_disk_that_fills_up_with_the_last_fragment_is_told_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "full.mp4"
+    sink = Mp4Sink(path, fps=30)
+    for frame in marked_frames(3, size_wh=(128, 96)):
+        sink.send(frame)  # still in the encoder
+    sink._file._file = _SmallDisk(sink._file._file, 10)
+    with pytest.raises(DiskFull, match="ends after 3 frames"):
+        sink.close()
+    sink.close()
+
+
+def test_boxes_with_large_sizes_are_followed() -> None:
+    box = struct.pack(">I4s", 12, b"ftyp") + b"iso5"
+    large = struct.pack(">I4sQ", 1, b"mdat", 20) + b"data"
+    torn = struct.pack(">I4sQ", 1, b"mdat", 2000) + b"data"
+    fragment = struct.pack(">I4s", 8, b"moof")
+    assert _whole_length(io.BytesIO(box + large)) == 32
+    assert _whole_length(io.BytesIO(box + torn)) == 12
+    assert _whole_length(io.BytesIO(box + fragment)) == 12, "an index without its pictures"
+    assert _whole_length(io.BytesIO(box + fragment + large)) == 40
+    assert _whole_length(io.BytesIO(box + large[:12])) == 12
 
 
 def test_an_encoder_fault_is_no_disk_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
