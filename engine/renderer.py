@@ -91,12 +91,6 @@ class PortraitWarper(Protocol):
     def close(self) -> None:
         """Free the model."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedCharacter:
