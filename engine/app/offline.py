@@ -18,6 +18,7 @@ from engine.capture import Camera, open_camera
 from engine.config import LiveSettings
 from engine.errors import NoFaceInDriver
 from engine.renderer import Renderer
+from engine.sinks.audio import add_audio
 from engine.sinks.base import Sink
 from engine.sinks.mp4 import Mp4Sink
 from engine.track.calibration import Neutral, find_neutral
@@ -95,6 +96,8 @@ def animate(
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
+    if done.frame_count and Path(job.driving).is_file():
+        add_audio(job.out, source=Path(job.driving))
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done
