@@ -92,7 +92,7 @@ def animate(
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
         sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))
-        total = getattr(camera, "frame_count", None)
+        total = camera.info.frame_count or None
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )

@@ -17,7 +17,8 @@ class CameraInfo:
     """What is known of a camera or of a file that stands in for one.
 
     id: stable across restarts and re-plugging, accepted by `open_camera("camera:" + id)`; a path for files.
-    name: for people. width_px, height_px, fps: 0 where unknown before opening. fourcc: pixel format, e.g. MJPG.
+    name: for people. width_px, height_px, fps: 0 where unknown before opening. fourcc: pixel format, e.g.
+    MJPG. frame_count: about how many frames a file holds; 0 where unknown or endless.
     """
 
     id: str
@@ -26,6 +27,7 @@ class CameraInfo:
     height_px: int = 0
     fps: float = 0.0
     fourcc: str = ""
+    frame_count: int = 0
 
 
 @runtime_checkable

@@ -56,7 +56,8 @@ class PictureClip:
         self._fps = fps
         # The first picture is read now: a folder of broken pictures should fail before a thread is started.
         height, width = self._first()[1].shape[:2]
-        self.info = CameraInfo(id=str(path), name=path.name, width_px=width, height_px=height, fps=fps)
+        count = len(self._files)
+        self.info = CameraInfo(str(path), path.name, width, height, fps, frame_count=count)
 
     def frames(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the readable pictures; broken ones are named in a warning and left out."""

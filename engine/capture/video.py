@@ -41,7 +41,7 @@ class VideoClip:
             break
         else:
             raise self._unreadable("holds no picture that can be decoded", "It may be cut off or audio only.")
-        self.info = CameraInfo(str(path), path.name, width, height, self._fps, self._codec)
+        self.info = CameraInfo(str(path), path.name, width, height, self._fps, self._codec, self._frame_count)
 
     def frames(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield every picture that decodes; what is missing is told in one warning at the end."""
@@ -65,6 +65,8 @@ class VideoClip:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             self._describe(stream)
+            # The container's promise, which progress bars believe and nothing else does.
+            self._frame_count = stream.frames or round((container.duration or 0) / 1e6 * self._fps)
             yield from self._timed(container, stream, tell=not only_first)
 
     def _describe(self, stream: Any) -> None:
