@@ -22,7 +22,7 @@ from engine.config import LiveSettings, OutputSettings
 from engine.errors import InvalidSetting
 from engine.evaluation.bench_live import LiveSamples, open_stand_in, run_live
 from engine.evaluation.bench_report import BenchReport, BenchRun
-from engine.evaluation.bench_sync import SyncSamples, run_sync, spreads
+from engine.evaluation.bench_sync import SyncSamples, ratios, run_sync, spreads
 from engine.evaluation.first_frame import measure_first_frame
 from engine.evaluation.machine import describe_machine, peak_rss_mb
 from engine.renderer import Renderer
@@ -34,8 +34,8 @@ __all__ = ["choose_counts", "run_bench"]
 log = logging.getLogger(__name__)
 
 CAMERA_FPS = 30.0  # what nearly every webcam delivers
-_BLOCK_S = 1.0  # short enough that all counts meet the same machine, long enough for a steady state
-_MIN_ROUNDS = 3
+_BLOCK_S = 0.5  # short enough that all counts meet the same machine, long enough for a steady state
+_MIN_ROUNDS = 4
 
 _COUNT = re.compile(r", N=\d+")  # the warper names the count it has; here there are several
 
@@ -89,7 +89,7 @@ def run_bench(
         return build_renderer(loaded, model=model, backend=backend, settings=settings)
 
     with closing(make()) as renderer, open_camera(clip, paced=False, loop=True) as camera:
-        engine = _COUNT.sub("", renderer.description)
+        engine = _COUNT.sub("", renderer.description.removeprefix("engine: "))
         prepared = {count: renderer.prepare(loaded.take(count)) for count in counts}
         with MemorySink(capacity=1) as sink:
             sync = run_sync(renderer, prepared, camera, sink, rounds=rounds, block_s=block_s, step=steps.step)
@@ -152,6 +152,7 @@ def _runs(
         BenchRun(
             sources=count,
             stages=spreads(sync[count].stages_ns),
+            ratios=ratios(sync[count], sync[counts[0]]),
             renderer_fps=sync[count].fps,
             lost=sync[count].lost,
             live_stages=spreads(live[count].stages_ns),

@@ -22,7 +22,8 @@ WHOLE = "whole frame"  # all stages but capture and sink, as `Renderer.render` r
 class BenchRun:
     """Figures for one number of source pictures.
 
-    stages: unpaced, through the synchronous renderer; `whole frame` is their sum per frame. renderer_fps: frames per
+    stages: unpaced, through the synchronous renderer; `whole frame` is their sum per frame. ratios: time of
+    a stage over the first run's, from neighbouring blocks. renderer_fps: frames per
     second it managed, capture and sink included; lost: frames without a face, which are in no stage. live_*: through
     the threaded pipeline with a camera paced at camera_fps; frame_age: from capture until a sink has the frame.
     dropped: frames that a newer one replaced, per hand-over.
@@ -30,6 +31,7 @@ class BenchRun:
 
     sources: int
     stages: Mapping[str, Spread]
+    ratios: Mapping[str, float]
     renderer_fps: float
     lost: int
     live_stages: Mapping[str, Spread]
@@ -51,7 +53,7 @@ class FirstFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchReport:
-    """Everything one run of `bench` found. engine: the warper's own first line."""
+    """Everything one run of `bench` found. engine: model and back-end in the warper's own words."""
 
     runs: tuple[BenchRun, ...]
     engine: str
@@ -63,11 +65,6 @@ class BenchReport:
     peak_rss_mb: float
     first_frame: FirstFrame | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
-
-    def ratio(self, run: BenchRun, stage: str) -> float:
-        """Return a run's median time of a stage over the first run's; 0 where either is unknown."""
-        base = self.runs[0].stages.get(stage, Spread()).p50_ms
-        return run.stages.get(stage, Spread()).p50_ms / base if base else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -81,13 +78,8 @@ class BenchReport:
             "seconds_per_count": self.seconds,
             "peak_rss_mb": round(self.peak_rss_mb, 1),
             "first_frame_s": None if self.first_frame is None else _rounded(asdict(self.first_frame)),
-            "runs": [self._run_as_dict(run) for run in self.runs],
+            "runs": [_rounded(asdict(run)) for run in self.runs],
         }
-
-    def _run_as_dict(self, run: BenchRun) -> dict[str, Any]:
-        plain: dict[str, Any] = _rounded(asdict(run))
-        plain["ratio_to_first"] = {name: round(self.ratio(run, name), 3) for name in run.stages}
-        return plain
 
 
 def bench_tables(report: BenchReport) -> list[Table]:
@@ -105,7 +97,7 @@ def _stage_table(report: BenchReport) -> Table:
     table.add_row("frames/s", *(f"{run.renderer_fps:.1f}" for run in report.runs))
     first = report.runs[0].sources if report.runs else 1
     for name in ("warp", WHOLE):
-        table.add_row(f"{name} / N={first}", *(f"{report.ratio(run, name):.2f}x" for run in report.runs))
+        table.add_row(f"{name} / N={first}", *(_times(run.ratios.get(name)) for run in report.runs))
     return table
 
 
@@ -133,7 +125,7 @@ def _facts_table(report: BenchReport) -> Table:
     table.add_column()
     machine = report.machine
     facts = {
-        "engine": report.engine.removeprefix("engine: "),
+        "engine": report.engine,
         "set": report.source_set,
         "driving": f"{report.driving}, output {report.size_wh[0]} x {report.size_wh[1]}",
         "machine": f"{machine.get('cpu', '')}, {machine.get('usable_cores', '?')} cores, "
@@ -170,6 +162,10 @@ def _triple(spread: Spread | None) -> str:
     if spread is None or not spread.count:
         return "–"
     return " / ".join(f"{ms:.1f}" if ms < 100 else f"{ms:.0f}" for ms in (spread.p50_ms, spread.p95_ms, spread.p99_ms))
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}x"
 
 
 def _rounded(value: Any) -> Any:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
+import numpy as np
+
 from engine.capture.base import Camera
 from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.errors import DriverUnreadable
@@ -16,18 +18,22 @@ from engine.renderer import PreparedCharacter, Renderer
 from engine.sinks.base import Sink
 from engine.stats import Spread, StageTimes, spread_of
 
-__all__ = ["SyncSamples", "add_stages", "run_sync", "spreads", "turns"]
+__all__ = ["SyncSamples", "add_stages", "ratios", "run_sync", "spreads", "turns"]
 
-_WARM_UP_FRAMES = 5  # after a change of sources: caches, allocations and the source choice settle
+_WARM_UP_FRAMES = 3  # after a change of sources: caches, allocations and the source choice settle
 
 Count = TypeVar("Count")
 
 
 @dataclass(slots=True)
 class SyncSamples:
-    """Times of one number of source pictures over all its blocks. lost: frames in which no face was found."""
+    """Times of one number of source pictures over all its blocks.
+
+    block_medians_ns: median of each stage, block by block. lost: frames in which no face was found.
+    """
 
     stages_ns: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    block_medians_ns: list[dict[str, float]] = field(default_factory=list)
     frames: int = 0
     lost: int = 0
     elapsed_ns: int = 0
@@ -68,11 +74,29 @@ def run_sync(
         renderer.use(prepared[count])
         for _ in range(_WARM_UP_FRAMES):
             _render_one(renderer, camera, sink, clock, SyncSamples())
+        before = {name: len(values) for name, values in samples[count].stages_ns.items()}
         until_ns = clock.now_ns() + round(block_s * NS_PER_S)
         while clock.now_ns() < until_ns:
             _render_one(renderer, camera, sink, clock, samples[count])
+        stages = {name: values[before.get(name, 0) :] for name, values in samples[count].stages_ns.items()}
+        medians = {name: float(np.median(values)) for name, values in stages.items() if values}
+        samples[count].block_medians_ns.append(medians)
         step()
     return samples
+
+
+def ratios(samples: SyncSamples, base: SyncSamples) -> dict[str, float]:
+    """Return how much longer each stage takes than in `base`.
+
+    The median over rounds of the ratio of the two blocks' medians: blocks of one round are seconds apart, so a burst
+    of foreign load hits both or spoils one round only.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for mine, others in zip(samples.block_medians_ns, base.block_medians_ns, strict=True):
+        for name in mine.keys() & others.keys():
+            if others[name] > 0:
+                found[name].append(mine[name] / others[name])
+    return {name: float(np.median(values)) for name, values in found.items()}
 
 
 def _render_one(renderer: Renderer, camera: Camera, sink: Sink, clock: Clock, samples: SyncSamples) -> None:

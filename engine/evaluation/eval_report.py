@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COPY", "ClipScores", "EvalReport", "Scores", "SheetBand", "eval_tables", "mean_scores"]
 
+_PSNR_CAP_DB = 60.0  # an error of a quarter of one grey level; nobody sees a difference
 COPY = "copy"  # the row of the copy-source baseline
 
 
@@ -102,11 +103,17 @@ class EvalReport:
 
 
 def mean_scores(scores: Iterable[Scores]) -> Scores:
-    """Return the mean of each figure, leaving out NaN; NaN where nothing is left."""
+    """Return the mean of each figure, leaving out NaN; NaN where nothing is left.
+
+    Among other values an infinite PSNR (a frame copied to the last bit) counts as 60 dB, or one such frame would
+    drown all others; where all are infinite the mean is.
+    """
     table = np.array([[getattr(each, f.name) for f in fields(Scores)] for each in scores], np.float64)
     means = []
     for column in table.T if table.size else [np.empty(0)] * len(fields(Scores)):
         known = column[~np.isnan(column)]
+        if known.size and not np.isinf(known).all():
+            known = np.minimum(known, _PSNR_CAP_DB)  # no other figure comes near
         means.append(float(known.mean()) if known.size else float("nan"))
     return Scores(*means)
 

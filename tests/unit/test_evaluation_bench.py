@@ -18,7 +18,7 @@ from engine.evaluation import bench_tables, run_bench
 from engine.evaluation.bench import choose_counts
 from engine.evaluation.bench_live import RetimedClip, run_live
 from engine.evaluation.bench_report import WHOLE, BenchReport, BenchRun, FirstFrame
-from engine.evaluation.bench_sync import run_sync, spreads, turns
+from engine.evaluation.bench_sync import ratios, run_sync, spreads, turns
 from engine.evaluation.first_frame import measure_first_frame
 from engine.evaluation.machine import describe_machine, peak_rss_mb, write_json
 from engine.sinks.memory import MemorySink
@@ -153,18 +153,36 @@ def test_seconds_must_be_positive():
 def make_report(**changes) -> BenchReport:
     def run(sources: int, warp_ms: float) -> BenchRun:
         stages = {"warp": Spread(warp_ms, warp_ms + 1, warp_ms + 2, 50), WHOLE: Spread(2 * warp_ms, 9, 9, 50)}
-        return BenchRun(sources, stages, 20.5, 0, stages, 19.5, Spread(50.0, 60.0, 170.0, 40), 40, {"capture": 3})
+        return BenchRun(
+            sources,
+            stages,
+            {"warp": warp_ms / 40},
+            20.5,
+            0,
+            stages,
+            19.5,
+            Spread(50.0, 60.0, 170.0, 40),
+            40,
+            {"capture": 3},
+        )
 
     facts = {"engine": "by hand", "source_set": "plain", "driving": "d.mp4", "size_wh": (640, 360), "seconds": 6.0}
     facts |= {"camera_fps": 30.0, "peak_rss_mb": 812.3, "first_frame": FirstFrame(4.0, 1.0, 2.5, 0.25)} | changes
     return BenchReport(runs=(run(1, 40.0), run(8, 50.0)), machine=describe_machine(), **facts)
 
 
-def test_ratios_are_to_the_first_count():
-    report = make_report()
-    assert report.ratio(report.runs[1], "warp") == 1.25
-    assert report.ratio(report.runs[0], "warp") == 1.0
-    assert report.ratio(report.runs[1], "track") == 0.0
+def test_ratios_compare_neighbouring_blocks():
+    samples, _, _ = run_fake_sync(rounds=3)
+    assert [block["warp"] for block in samples[4].block_medians_ns] == [40_000_000] * 3
+    found = ratios(samples[4], samples[1])
+    assert found["warp"] == 4
+    assert found[WHOLE] == 3
+    assert found["track"] == 1
+    assert "sink" not in found  # it took no time: there is no ratio to nothing
+    # One round in which the machine was busy elsewhere does not count.
+    samples[4].block_medians_ns[1]["warp"] *= 10
+    assert ratios(samples[4], samples[1])["warp"] == 4
+    assert ratios(samples[1], samples[1])["warp"] == 1
 
 
 def render(report: BenchReport) -> str:
@@ -183,7 +201,7 @@ def test_report_as_tables_and_json(tmp_path: Path):
         assert expected in text, expected
     write_json(make_report().as_dict(), tmp_path / "bench.json")
     plain = json.loads((tmp_path / "bench.json").read_text())
-    assert plain["runs"][1]["ratio_to_first"]["warp"] == 1.25
+    assert plain["runs"][1]["ratios"]["warp"] == 1.25
     assert plain["runs"][0]["stages"]["warp"] == {"p50_ms": 40.0, "p95_ms": 41.0, "p99_ms": 42.0, "count": 50}
     assert plain["first_frame_s"]["total_s"] == 4.0
     assert plain["machine"]["libraries"]["numpy"]
