@@ -98,7 +98,10 @@ def test_batches_agree_with_single_frames() -> None:
     model = model_of(GEOMETRIC)
     pick = torch.tensor([[0, 1]])
     with torch.no_grad():
-        one = [model.animate(z["keypoints"], model.encode_sources(z["rgba"], z["source_keypoints"]), pick=pick)[0] for z in (x, y)]
+        one = [
+            model.animate(z["keypoints"], model.encode_sources(z["rgba"], z["source_keypoints"]), pick=pick)[0]
+            for z in (x, y)
+        ]
         both = {k: torch.cat([x[k], y[k]]) for k in ("rgba", "source_keypoints", "keypoints")}
         cache = model.encode_sources(both["rgba"], both["source_keypoints"])
         two, _ = model.animate(both["keypoints"], cache, pick=pick.repeat(2, 1))
