@@ -7,6 +7,7 @@ import contextlib
 import logging
 import logging.handlers
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = ["Advance", "log_path", "logging_to_file", "progress", "status_line"]
 Advance = Callable[[int, int | None], None]  # (done, total or None where it is unknown)
 
 _LOG_BYTES = 1_000_000
+_SAY_EVERY_S = 10.0
 
 
 def log_path() -> Path:
@@ -60,9 +62,15 @@ def _warnings_to_stderr() -> logging.Handler:
 
 @contextlib.contextmanager
 def progress(what: str, *, quiet: bool = False, unit: str = "frames") -> Iterator[Advance]:
-    """Show a bar on stderr while the body runs; yields the function to call with (done, total)."""
+    """Show a bar on stderr while the body runs; yields the function to call with (done, total).
+
+    Where stderr is no terminal, a line now and then takes the bar's place.
+    """
     if quiet:
         yield lambda _done, _total: None
+        return
+    if not sys.stderr.isatty():
+        yield _spoken(what, unit)
         return
     from rich.console import Console
     from rich.progress import (
@@ -88,10 +96,22 @@ def progress(what: str, *, quiet: bool = False, unit: str = "frames") -> Iterato
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _spoken(what: str, unit: str) -> Advance:
+    said_s = time.monotonic()
+
+    def say(done: int, total: int | None) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= _SAY_EVERY_S:
+            said_s = time.monotonic()
+            sys.stderr.write(f"{what}: {done}{f'/{total}' if total else ''} {unit}\n")
+
+    return say
+
+
 @contextlib.contextmanager
 def status_line(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Show one line on stderr while the body runs; yields the function that replaces it."""
-    if quiet:
+    """Show one line on stderr while the body runs; yields the function that replaces it. Terminals only."""
+    if quiet or not sys.stderr.isatty():
         yield lambda _text: None
         return
     from rich.console import Console

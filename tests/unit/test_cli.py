@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from engine import errors
-from engine.cli import main
+from engine.cli import console, main
 from engine.cli.commands import app
 from engine.cli.console import log_path
 from engine.cli.guard import INTERRUPTED, UNEXPECTED, guarded
@@ -211,6 +211,34 @@ class TestCommands:
         assert ("fix: Mend it." in lines.stdout) is failing
         parsed = json.loads(invoke("doctor", "--json").stdout)
         assert parsed == [checks[0].as_dict()]
+
+
+class TestProgress:
+    def test_without_a_terminal_a_line_now_and_then(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        now_s = 0.0
+        monkeypatch.setattr(console.time, "monotonic", lambda: now_s)
+        with console.progress("rendering") as advance:
+            for done in range(1, 26):
+                now_s = float(done)
+                advance(done, 250 if done < 15 else None)
+        assert capsys.readouterr().err.splitlines() == ["rendering: 10/250 frames", "rendering: 20 frames"]
+
+    def test_quiet_is_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with console.progress("rendering", quiet=True) as advance, console.status_line("x", quiet=True) as show:
+            advance(1, 2)
+            show("y")
+        assert capsys.readouterr().err == ""
+
+    def test_a_terminal_gets_a_bar(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True)
+        monkeypatch.setenv("TERM", "xterm")
+        with console.progress("rendering") as advance:
+            advance(1, 4)
+        with console.status_line("starting [0]") as show:
+            show("running [1]")
+        assert "rendering" in capsys.readouterr().err
 
 
 class TestMain:
