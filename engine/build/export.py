@@ -41,7 +41,7 @@ ALLOWED_OPERATORS = frozenset(
 
 def cache_names(config: WarpModelConfig) -> tuple[str, ...]:
     """Return the names of the encoded source set's tensors, in graph order (`rgba` is the encoder's own input)."""
-    names = ("rest_frame", "key", "rest", "deform", "pose", "scale")
+    names = ("rest_frame", "key", "rest", "deform", "pose", "scale", "exact")
     return (*names, "value", "fine") if config.decoder else names
 
 

@@ -11,7 +11,7 @@ key geometry. Three things differ, each measured (assets/models/lite/card.md):
    difference is walked off in a few Newton steps, which gives a 32×32 attention sub-pixel aim.
 3. The attended coordinates, per source, carry full-resolution pixels (`layers.dense_sample`).
 
-Shapes: B batch, K picked sources, M = T·T tokens, P landmarks, V value channels, d learned channels.
+Shapes: B batch, K picked sources, M = T·T tokens, L keys a source, P landmarks, V value channels, d learned channels.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from engine.headpose import expression_weights
 from engine.models.config import WarpModelConfig
 from engine.models.landmark_field import Field
+from engine.models.layers import pixel_grid
 
 __all__ = ["AttentionWarp", "PickedSources", "Warp"]
 
@@ -36,7 +37,7 @@ _MAX_STEP = 0.06  # portrait units, about one token
 class PickedSources(NamedTuple):
     """The cached rows of the K pictures used for a frame.
 
-    key: (B, K, M, 4 + d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9). scale: (B, K).
+    key: (B, K, L, 4 + d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9). scale: (B, K).
     value: (B, K, M, V) or None. log_stage, log_face: (B, K) log weight of each picture outside and on the face.
     """
 
@@ -65,7 +66,7 @@ class AttentionWarp(nn.Module):
 
     def __init__(self, config: WarpModelConfig) -> None:
         super().__init__()
-        self.tokens = config.tokens
+        self.tokens, self.key_stride = config.tokens, config.key_stride
         self.register_buffer("weights", torch.from_numpy(expression_weights().copy()), persistent=False)
         self.log_sigma = nn.Parameter(torch.tensor(0.4).log())  # of a token's size
         self.expression_gain = nn.Parameter(torch.tensor(6.0))
@@ -76,49 +77,60 @@ class AttentionWarp(nn.Module):
             self.extra_value = nn.Parameter(torch.randn(config.extra, config.value) * 0.1)
 
     def make_key(self, field: Field, learned: Tensor | None) -> Tensor:
-        """Return key rows (B, M, 4 + d): rest position, its square, learned channels."""
-        rows = [field.rest, field.rest.square().sum(-1, keepdim=True)]
+        """Return key rows (B, L, 4 + d), L = M / key_stride²: rest position, its square, learned channels."""
+        rest = field.rest
+        if self.key_stride > 1:
+            t = self.tokens
+            rest = F.avg_pool2d(rest.transpose(1, 2).reshape(-1, 3, t, t), self.key_stride).flatten(2).transpose(1, 2)
+        rows = [rest, rest.square().sum(-1, keepdim=True)]
         return torch.cat([*rows, learned] if learned is not None else rows, -1)
 
     def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
         """field: of the driving keypoints. learned: (B, M, d) query channels. grid: (M, 2) token centres."""
-        b, k, m = sources.key.shape[:3]
-        t = self.tokens
+        b, k, keys = sources.key.shape[:3]
+        t, m = self.tokens, grid.shape[0]
         with torch.autocast(field.rest.device.type, enabled=False):
-            logits = self._logits(field, learned, sources)  # (B, M, K·M)
+            logits, level = self._logits(field, learned, sources)  # (B, M, K·L), (B, M, 1)
             attention = torch.softmax(logits, -1)
-            per_source = attention.reshape(b, m, k, m)
-            mass = per_source.sum(-1)  # (B, M, K)
-            reach = torch.cat([grid, torch.ones_like(grid[:, :1])], -1)
-            sums = per_source.transpose(1, 2) @ reach  # (B, K, M, 3): Σ a·x, Σ a·y, Σ a
+            places = pixel_grid(t // self.key_stride).to(grid)  # where the keys lie
+            reach = torch.cat([places, torch.ones_like(places[:, :1])], -1)
+            sums = attention.reshape(b, m * k, keys) @ reach  # Σ a·x, Σ a·y, Σ a for every token and source
+            sums = sums.reshape(b, m, k, 3).transpose(1, 2)  # (B, K, M, 3)
+            mass = sums[..., 2]
             coord = sums[..., :2] / (sums[..., 2:] + 1e-12)
             coord = self._refine(field, coord.reshape(b * k, m, 2), sources)
         flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
-        weight = mass.transpose(1, 2).reshape(b * k, 1, t, t)
+        weight = mass.reshape(b * k, 1, t, t)
         moved = None
         if sources.value is not None:
-            moved = self._move_values(attention, logits, learned, sources.value)
+            moved = self._move_values(attention, logits + level, learned, sources.value)
         return Warp(flow, weight, moved)
 
-    def _logits(self, field: Field, learned: Tensor | None, sources: PickedSources) -> Tensor:
-        b, k, m, _ = sources.key.shape
-        sigma = self.log_sigma.exp() * (2.0 / self.tokens) / field.scale  # (B,) in rest units
+    def _logits(self, field: Field, learned: Tensor | None, sources: PickedSources) -> tuple[Tensor, Tensor]:
+        """Return logits up to a constant per driving token, and that constant.
+
+        Everything goes through one product, the preference for a source as K one-hot key channels: a million logits
+        a source are written once. The constant cancels in the softmax over real rows.
+        """
+        b, k, keys, _ = sources.key.shape
+        sigma = self.log_sigma.exp() * (2.0 * self.key_stride / self.tokens) / field.scale  # (B,) in rest units
         sharp = (0.5 / sigma.square())[:, None, None]
         own = field.rest.square().sum(-1, keepdim=True)
         query = [2 * sharp * field.rest, -sharp.expand_as(own)]
         if learned is not None:
             query.append(learned.float())
-        logits = torch.cat(query, -1) @ sources.key.reshape(b, k * m, -1).float().transpose(1, 2) - sharp * own
-        # One preference per driving token and source, the same for all tokens of that source.
+        query.append(self._preference(field, sources))
+        which = torch.eye(k, device=own.device)[None, :, None].expand(b, -1, keys, -1)
+        key = torch.cat([sources.key.float(), which], -1).reshape(b, k * keys, -1)
+        return torch.cat(query, -1) @ key.transpose(1, 2), -sharp * own
+
+    def _preference(self, field: Field, sources: PickedSources) -> Tensor:
+        """How much each driving token wants each source, (B, M, K): expression on the face, the stage elsewhere."""
         expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
         expression = field.near @ expression.transpose(1, 2)  # (B, M, K)
         pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None]  # (B, 1, K)
-        face = field.on_face
-        prefer = face * (
-            sources.log_face[:, None] - self.expression_gain.square() * expression - self.pose_gain.square() * pose
-        )
-        prefer = prefer + (1 - face) * sources.log_stage[:, None]
-        return (logits.reshape(b, m, k, m) + prefer[..., None]).reshape(b, m, k * m)
+        fit = self.expression_gain.square() * expression + self.pose_gain.square() * pose
+        return field.on_face * (sources.log_face[:, None] - fit) + (1 - field.on_face) * sources.log_stage[:, None]
 
     def _refine(self, field: Field, coord: Tensor, sources: PickedSources) -> Tensor:
         """Walk off what the attended place still misses of the wanted rest position; coord (B·K, M, 2)."""

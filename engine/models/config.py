@@ -19,9 +19,12 @@ class WarpModelConfig:
     learned: int = 32  # learned query/key channels beside the geometric ones
     extra: int = 32  # learned key/value rows for content that no source shows (paper §3.3)
     blocks: int = 2  # residual blocks at token resolution
+    key_stride: int = 1  # 2: keys on every other token; the refinement finds the rest (values need all of them)
     decoder: bool = True  # without it the model is the geometric warp alone: no convolution, nothing to train but it
 
     def __post_init__(self) -> None:
+        if self.key_stride not in (1, 2) or (self.decoder and self.key_stride != 1):
+            raise ValueError(f"key_stride must be 1, or 2 without a decoder, got {self.key_stride}")
         strides = (4, 8) if self.decoder else (4, 8, 16)
         if self.token_stride not in strides or self.side_px % (4 * self.token_stride):
             raise ValueError(
@@ -37,8 +40,8 @@ class WarpModelConfig:
 
 SIZES: dict[str, WarpModelConfig] = {
     "lite": WarpModelConfig(),
-    "lite-geometric": WarpModelConfig(decoder=False),
-    "lite-geometric-512": WarpModelConfig(side_px=512, token_stride=16, decoder=False),
+    "lite-geometric": WarpModelConfig(key_stride=2, decoder=False),
+    "lite-geometric-512": WarpModelConfig(side_px=512, token_stride=16, key_stride=2, decoder=False),
     "full": WarpModelConfig(token_stride=4, width=48, value=192, blocks=5),
     "full-512": WarpModelConfig(side_px=512, token_stride=8, width=48, value=192, blocks=5),
 }

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engine.models.attention_warp import AttentionWarp, PickedSources
 from engine.models.config import SIZES, WarpModelConfig
+from engine.models.landmark_correction import LandmarkCorrection
 from engine.models.landmark_field import FIELD_MAPS, LandmarkField, rest_frame
 from engine.models.layers import dense_sample, take
 from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitDecoder
@@ -30,8 +31,9 @@ __all__ = ["ImplicitWarp", "SourceCache"]
 class SourceCache(NamedTuple):
     """A source set, encoded.
 
-    rest_frame: (B, 3). key: (B, N, M, 4 + d). rest: (B, N, 3, T, T). deform: (B, N, P, 3). pose: (B, N, 9).
-    scale: (B, N). rgba: (B, N, 4, R, R). value: (B, N, M, V) or None. fine: (B, N, C, R/4, R/4) or None.
+    rest_frame: (B, 3). key: (B, N, L, 4 + d), L = M / key_stride². rest: (B, N, 3, T, T).
+    deform: (B, N, P, 3). pose: (B, N, 9). scale: (B, N). exact: (B, N, Q, 2), places of the corrected landmarks.
+    rgba: (B, N, 4, R, R). value: (B, N, M, V) or None. fine: (B, N, C, R/4, R/4) or None.
     """
 
     rest_frame: Tensor
@@ -40,6 +42,7 @@ class SourceCache(NamedTuple):
     deform: Tensor
     pose: Tensor
     scale: Tensor
+    exact: Tensor
     rgba: Tensor
     value: Tensor | None = None
     fine: Tensor | None = None
@@ -53,6 +56,7 @@ class ImplicitWarp(nn.Module):
         self.config = config = config or SIZES["lite"]
         self.field = LandmarkField(config.tokens)
         self.attention = AttentionWarp(config)
+        self.correction = LandmarkCorrection(config.tokens)
         if config.decoder:
             self.appearance = AppearanceEncoder(config)
             self.query = KeypointEncoder(FIELD_MAPS, config.learned)
@@ -87,15 +91,16 @@ class ImplicitWarp(nn.Module):
         rest = field.rest.transpose(1, 2).reshape(b * n, 3, t, t)
         key = self.attention.make_key(field, learned)
         return SourceCache(
-            frame,
-            split(key),
-            split(rest),
-            split(field.deform),
-            split(field.pose),
-            split(field.scale),
-            rgba,
-            value,
-            fine,
+            rest_frame=frame,
+            key=split(key),
+            rest=split(rest),
+            deform=split(field.deform),
+            pose=split(field.pose),
+            scale=split(field.scale),
+            exact=keypoints.float().index_select(2, self.correction.index)[..., :2],
+            rgba=rgba,
+            value=value,
+            fine=fine,
         )
 
     def animate(
@@ -144,13 +149,14 @@ class ImplicitWarp(nn.Module):
             log_face,
         )
         warp = self.attention(field, learned, picked, self.field.grid)
-        pixels = dense_sample(take(cache.rgba, pick), warp.flow, warp.weight)
+        flow = self.correction(warp.flow, keypoints, field.scale, take(cache.exact, pick))
+        pixels = dense_sample(take(cache.rgba, pick), flow, warp.weight)
         if not self.config.decoder:
             return pixels, pixels
         assert warp.moved is not None
         assert maps is not None
         assert cache.fine is not None
-        fine = dense_sample(take(cache.fine, pick), warp.flow, warp.weight)
+        fine = dense_sample(take(cache.fine, pick), flow, warp.weight)
         return self.decoder(warp.moved, maps, fine, pixels), pixels
 
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,6 @@ __all__ = ["FIELD_MAPS", "Field", "LandmarkField", "rest_frame"]
 
 FIELD_MAPS = 21  # channels of `LandmarkField.maps`
 _REST_STEPS = 5  # the fixed point has converged to 0.01 px by then
-_FACE_FADE_POWER = 2.0
 
 
 class Field(NamedTuple):
@@ -61,6 +60,7 @@ class LandmarkField(nn.Module):
 
     canonical: Tensor
     grid: Tensor
+    rows: Tensor
     solver: Tensor
 
     def __init__(self, tokens: int) -> None:
@@ -69,6 +69,8 @@ class LandmarkField(nn.Module):
         self.tokens = tokens
         self.register_buffer("canonical", canonical, persistent=False)
         self.register_buffer("grid", pixel_grid(tokens), persistent=False)
+        rows = [self.grid, self.grid.square().sum(-1, keepdim=True), torch.ones(tokens * tokens, 1)]
+        self.register_buffer("rows", torch.cat(rows, -1), persistent=False)
         self.register_buffer("solver", torch.from_numpy(affine_solver().copy()), persistent=False)
         # Learned scalars; the values are tuned on training clips (card.md) and stay trainable.
         self.log_bandwidth = nn.Parameter(torch.full((len(canonical),), -3.1))  # × 3 head scales: landmark reach
@@ -98,12 +100,17 @@ class LandmarkField(nn.Module):
         rigid = self._to_rest(points, affine, scale, rest)
         rigid_grid, rigid_lm = rigid[:, : len(self.grid)], rigid[:, len(self.grid) :]
 
-        square = (self.grid * self.grid).sum(-1)[None, :, None] + (xy * xy).sum(-1)[:, None, :]
-        d2 = (square - 2 * self.grid @ xy.transpose(1, 2)).clamp_min(0)  # (B, M, P)
+        # |g − x|² for all tokens and landmarks is one product of rows [gx, gy, |g|², 1] with columns per landmark;
+        # bandwidth and depth go into the columns, so half a million logits are written once and never touched again.
         depth = (kp[..., 2] - kp[..., 2].mean(1, keepdim=True)) / scale[:, None]
-        reach = (3 * s * self.log_bandwidth.exp()) ** 2
-        near = torch.softmax(-d2 / (2 * reach) - (self.depth_bias * depth)[:, None], -1)
-        on_face = torch.exp(-d2.min(-1, keepdim=True).values / (s * self.face_reach) ** _FACE_FADE_POWER)
+        own = xy.square().sum(-1)
+        one = torch.ones_like(own)
+        sharp = 0.5 / (3 * scale[:, None] * self.log_bandwidth.exp()) ** 2  # (B, P)
+        pull = [2 * sharp * xy[..., 0], 2 * sharp * xy[..., 1], -sharp, -sharp * own - self.depth_bias * depth]
+        near = torch.softmax(self.rows @ torch.stack(pull, 1), -1)  # (B, M, P)
+        gap = self.rows @ torch.stack([-2 * xy[..., 0], -2 * xy[..., 1], one, own], 1)  # (B, M, P)
+        gap = gap.min(-1, keepdim=True).values.clamp_min(0)
+        on_face = torch.exp(-gap / (s * self.face_reach) ** 2)
 
         target = torch.cat(
             [self.canonical[:, :2] - rigid_lm, self.depth_weight * self.canonical[:, 2:].expand(b, -1, -1)], -1

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "take"]
+__all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "take", "upsampling_matrix"]
 
 
 def pixel_grid(side: int) -> Tensor:
@@ -53,13 +53,24 @@ def dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
     """Sample maps of K sources along token-resolution flows and blend them.
 
     Shapes:
-        maps: (B, K, C, r, r). flow: (B·K, 2, T, T), offset to the source position. weight: (B·K, 1, T, T), sums to 1
+        maps: (B, K, C, r, r). flow: (B·K, 2, t, t), offset to the source position. weight: (B·K, 1, T, T), sums to 1
         over K. returns: (B, C, r, r).
     Convention:
         coordinates in [-1, 1], align_corners=False, border padding.
     """
     b, k, c, r, _ = maps.shape
-    wide = F.interpolate(torch.cat([flow, weight], 1), size=(r, r), mode="bilinear", align_corners=False)
-    at = wide[:, :2].permute(0, 2, 3, 1) + pixel_grid(r).to(wide).reshape(1, r, r, 2)
+    t = flow.shape[-1]
+    up = upsampling_matrix(t, r).to(flow)  # (r, t)
+    # rows first, then columns with x and y last, which is the layout grid_sample wants: no transposed copies
+    tall = (up @ flow.permute(0, 2, 3, 1).reshape(b * k, t, t * 2)).reshape(b * k * r, t, 2)
+    at = (up @ tall).reshape(b * k, r, r, 2) + pixel_grid(r).to(flow).reshape(1, r, r, 2)
     moved = F.grid_sample(maps.flatten(0, 1).float(), at, align_corners=False, padding_mode="border")
-    return (moved * wide[:, 2:]).reshape(b, k, c, r, r).sum(1)
+    spread = upsampling_matrix(weight.shape[-1], r).to(weight)
+    share = spread @ weight @ spread.T
+    return (moved * share).reshape(b, k, c, r, r).sum(1)
+
+
+def upsampling_matrix(small: int, large: int) -> Tensor:
+    """Return bilinear upsampling of a row as a matrix, (large, small): two products replace an interpolation."""
+    eye = torch.eye(small)[None]
+    return F.interpolate(eye, size=large, mode="linear", align_corners=False)[0].T.contiguous()

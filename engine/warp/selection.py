@@ -28,8 +28,9 @@ __all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
 # Where expressions differ; cheeks and forehead would only dilute them.
 _EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
 _WEIGHTS = expression_weights()[_EXPRESSIVE]
-_HOLD, _HOLD_FLOOR = 0.3, 0.02  # what the picture in slot 1 is given for being there: relative, and in logits
-_BLINK_GAIN = 0.15  # logits that double the speed of a change in slot 1: what moves fast hides the change
+_HOLD, _HOLD_FLOOR = 0.12, 0.02  # what the picture in slot 1 is given for being there: relative, and in logits
+_BLINK_GAIN = 0.06  # logits that double the speed of a change in slot 1: what moves fast hides the change
+_JUMP = 3.0  # urgency at which slot 1 changes at once: a blink is over before a fade is
 _GAIN_CAP = 6.0  # logits at one landmark
 _UNSEEN = 0.08  # share at its best landmarks below which a picture is not noticed on the face
 _FLOOR = 3e-4  # weight that counts as none; its logarithm stays finite
@@ -123,7 +124,7 @@ class SourceSelector:
         if self._second != target:
             # Out first. What nobody sees needs no fading: usually slot 1 draws nothing when it is to change.
             seen = float(np.quantile(_sigmoid(per_point[self._stage] - per_point[self._second]), 0.9))
-            if seen < _UNSEEN:
+            if seen < _UNSEEN or urgency > _JUMP:
                 self._second_level = 0.0
             step = min(time / s.face_fade_s, self._second_level)
             self._second_level -= step
@@ -131,6 +132,8 @@ class SourceSelector:
             if self._second_level > 0:
                 return
             self._second = target
+            if urgency > _JUMP:
+                self._second_level = 1.0
         step = min(time / s.face_fade_s, 1.0 - self._second_level)
         self._second_level += step
         time -= step * s.face_fade_s
