@@ -7,6 +7,7 @@ rendered so far plays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from engine.app.assembly import build_renderer
 from engine.app.contact_sheet import ContactSheet
-from engine.capture import Camera, open_camera
+from engine.capture import Camera, CameraInfo, open_camera
 from engine.config import LiveSettings
 from engine.errors import NoFaceInDriver
 from engine.renderer import Renderer
@@ -92,7 +93,7 @@ def animate(
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
         sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))
-        total = camera.info.frame_count or None
+        total = _expected_frames(camera.info, job.limit_s)
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
@@ -101,6 +102,14 @@ def animate(
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done
+
+
+def _expected_frames(info: CameraInfo, limit_s: float | None) -> int | None:
+    """Return about how many frames a job renders; None where nobody knows."""
+    counts = [info.frame_count] if info.frame_count else []
+    if limit_s is not None and info.fps:
+        counts.append(math.ceil(limit_s * info.fps))
+    return min(counts, default=None)
 
 
 def _calibrate(renderer: Renderer, driving: str) -> None:

@@ -91,6 +91,17 @@ def test_the_sheet_sees_driver_and_output() -> None:
     assert len(sheet._shown()) == 4
 
 
+@pytest.mark.parametrize(
+    ("frame_count", "fps", "limit_s", "expected"),
+    [(250, 25.0, None, 250), (250, 25.0, 2.0, 50), (30, 25.0, 2.0, 30), (0, 30.0, 1.0, 30), (0, 30.0, None, None)],
+)
+def test_how_many_frames_are_expected(
+    frame_count: int, fps: float, limit_s: float | None, expected: int | None
+) -> None:
+    info = CameraInfo("id", "name", fps=fps, frame_count=frame_count)
+    assert offline._expected_frames(info, limit_s) == expected
+
+
 class TestDemoJob:
     def test_writes_into_the_folder(self, tmp_path: Path) -> None:
         job = demo_job(tmp_path)
