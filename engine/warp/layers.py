@@ -33,7 +33,7 @@ def fill_holes(rgb: Float, known: Float) -> Float:
         rgb: (H, W, 3) float32. known: (H, W) float32 in [0, 1], 1 = keep. returns: (H, W, 3) float32.
     """
     levels = [(rgb * known[..., None], known)]
-    while min(levels[-1][1].shape) > 2:
+    while max(levels[-1][1].shape) > 1:  # down to one cell, which knows a colour if anything does
         colour, weight = levels[-1]
         half = (max(weight.shape[1] // 2, 1), max(weight.shape[0] // 2, 1))
         levels.append((_shrink(colour, half), _shrink(weight, half)))
@@ -97,7 +97,7 @@ def separate_person(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], backdrops:
         a = (alpha[i].astype(np.float32) / 255.0)[..., None]
         unmixed = (rgb[i].astype(np.float32) - (1 - a) * backdrops[i]) / np.maximum(a, _MIN_ALPHA)
         trust = np.clip((a[..., 0] - _MIN_ALPHA) / (0.5 - _MIN_ALPHA), 0, 1)
-        out[i] = np.clip(fill_holes(np.clip(unmixed, 0, 255), trust), 0, 255).astype(np.uint8)
+        out[i] = _to_bytes(fill_holes(np.clip(unmixed, 0, 255), trust))
     return out
 
 
@@ -106,4 +106,8 @@ def shared_backdrop(backdrops: Float) -> NDArray[np.uint8]:
 
     Following the most used picture instead would make the background flicker with every switch.
     """
-    return np.ascontiguousarray(np.clip(backdrops[0], 0, 255).astype(np.uint8))
+    return np.ascontiguousarray(_to_bytes(backdrops[0]))
+
+
+def _to_bytes(colour: Float) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(colour, 0, 255)), np.uint8)
