@@ -19,7 +19,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.errors import BackendUnavailable, InferenceFailed
+from engine.errors import BackendUnavailable, InferenceFailed, ModelMismatch
 from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_split import split_model
@@ -57,14 +57,19 @@ class OpenVinoRunner:
                 f"OpenVINO has no device '{device}' here; it sees: {', '.join(available) or 'none'}.",
                 hint="Use --backend openvino (CPU), or install the device's driver.",
             )
-        capable = "BF16" in self._core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        try:
+            capable = "BF16" in self._core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        except RuntimeError as error:  # a device number that is not there, or a driver that does not start
+            raise BackendUnavailable(
+                f"OpenVINO cannot use '{device}': {_last_line(error)}", hint="Use --backend openvino (CPU)."
+            ) from error
         self._half = manifest.decoder and (precision == "bf16" or (precision == "auto" and capable))
         self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device.startswith(("CPU", "GPU")):
             self._settings["INFERENCE_PRECISION_HINT"] = "f32"
         if device.startswith("CPU"):
             self._settings["INFERENCE_NUM_THREADS"] = self._threads
-        self._encode_lock = threading.Lock()
+        self._encode_lock, self._compile_lock = threading.Lock(), threading.Lock()
         self._encoder: Any = None
         self._animators: dict[int, list[Any]] = {}
 
@@ -91,16 +96,14 @@ class OpenVinoRunner:
             )
             tensors = {name: self._encoder.get_tensor(name).data.copy() for name in self._manifest.cache}
         tensors["rgba"] = pictures
+        self._animator(min(2, len(rgba)))  # compiled now, not while the first frame waits
         # Wrapped once here: OpenVINO then reads them in place, frame after frame, without a copy.
         wrapped = {name: ov.Tensor(np.ascontiguousarray(array), shared_memory=True) for name, array in tensors.items()}
         return EncodedSourceSet(len(rgba), wrapped)
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
-        picked = len(inputs.pick)
-        stages = self._animators.get(picked)
-        if stages is None:
-            stages = self._animators[picked] = self._build_animator(picked)
+        stages = self._animator(len(inputs.pick))
         frame = {
             "keypoints": inputs.keypoints[None],
             "pick": inputs.pick[None],
@@ -117,6 +120,13 @@ class OpenVinoRunner:
         self._animators.clear()
         self._encoder = None
 
+    def _animator(self, picked: int) -> list[Any]:
+        """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask."""
+        with self._compile_lock:
+            if picked not in self._animators:
+                self._animators[picked] = self._build_animator(picked)
+            return self._animators[picked]
+
     def _build_animator(self, picked: int) -> list[Any]:
         """Return the infer requests of a frame, in order: one, or the exact part and the decoder."""
         model = self._read("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
@@ -127,8 +137,19 @@ class OpenVinoRunner:
         return [part.create_infer_request() for part in parts]
 
     def _read(self, file: str, fixed: dict[str, int]) -> ov.Model:
-        """Read a graph; set the second axis of the inputs in `fixed`, and leave N open up to the limit."""
-        model = self._core.read_model(self._manifest.folder / file)
+        """Read a graph; set the second axis of the inputs in `fixed`, and leave N open up to the limit.
+
+        Raises:
+            ModelMismatch: the file is damaged or gone.
+        """
+        path = self._manifest.folder / file
+        try:
+            model = self._core.read_model(path)
+        except RuntimeError as error:  # the graphs are read when first needed: a file may have gone since
+            raise ModelMismatch(
+                f"OpenVINO cannot read {file} of '{self._manifest.name}': {_last_line(error)}: {path}.",
+                hint="Install Bunraku again (python3 run.py).",
+            ) from error
         shapes = {}
         for port in model.inputs:
             shape, name = port.partial_shape, port.any_name
@@ -145,7 +166,7 @@ class OpenVinoRunner:
             return self._core.compile_model(model, self._device, {**self._settings, **settings})
         except RuntimeError as error:
             raise BackendUnavailable(
-                f"OpenVINO cannot compile '{self._manifest.name}' for {self._device}: {_first_line(error)}",
+                f"OpenVINO cannot compile '{self._manifest.name}' for {self._device}: {_last_line(error)}",
                 hint="Use --backend openvino (CPU).",
             ) from error
 
@@ -157,7 +178,7 @@ class OpenVinoRunner:
             request.infer()
         except RuntimeError as error:
             raise InferenceFailed(
-                f"OpenVINO failed on {self._device}: {_first_line(error)}", hint="Restart the run."
+                f"OpenVINO failed on {self._device}: {_last_line(error)}", hint="Restart the run."
             ) from error
 
 
@@ -168,6 +189,7 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
+    """OpenVINO's own words: before them stand the places in its source that they passed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
