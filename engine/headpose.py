@@ -17,16 +17,16 @@ from engine.assets import load_canonical_face
 from engine.landmarks import EYES, LIPS
 from engine.types import LANDMARK_COUNT, freeze
 
-__all__ = ["HeadDescriptor", "affine_solver", "describe_head", "expression_weights"]
+__all__ = ["UPPER_FACE_Y", "HeadDescriptor", "affine_solver", "describe_head", "expression_weights"]
 
 # Landmarks of the upper face (above the nostrils in canonical units, y down) carry the pose; the jaw, which moves
 # with every word, keeps a trace of weight so that the fit stays well conditioned. Weighing all points alike cost
 # 0.5 dB at N = 4 on real clips: an opening mouth then looks like a nod.
-_UPPER_FACE_Y = 0.55
+UPPER_FACE_Y = 0.55
 _JAW_WEIGHT = 0.02
 # A lid travels a third of what a jaw does and changes the picture as much: unweighted, open and closed eyes differed
 # by half a logit and were mixed into half-closed ones.
-_LID_WEIGHT, _LIP_WEIGHT = 8.0, 2.0
+_LID_WEIGHT, _LIP_WEIGHT = 12.0, 2.0
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def affine_solver() -> NDArray[np.float32]:
         returns: (4, 478) float32; rows of S @ keypoints are the images of the x, y, z axes and of the origin.
     """
     face = load_canonical_face().astype(np.float64)
-    weight = np.where(face[:, 1] < _UPPER_FACE_Y, 1.0, _JAW_WEIGHT)
+    weight = np.where(face[:, 1] < UPPER_FACE_Y, 1.0, _JAW_WEIGHT)
     design = np.concatenate([face, np.ones((len(face), 1))], 1)
     solver = np.linalg.pinv(design * np.sqrt(weight)[:, None]) * np.sqrt(weight)[None]
     return freeze(solver.astype(np.float32))

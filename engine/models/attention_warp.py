@@ -31,6 +31,7 @@ __all__ = ["AttentionWarp", "PickedSources", "Warp"]
 
 _REFINE_STEPS = 3
 _REFINE_RATE = 0.7  # damped: the rest map folds at lips and lids
+_MIN_MASS = 1e-6
 _MAX_STEP = 0.06  # portrait units, about one token
 
 
@@ -97,7 +98,8 @@ class AttentionWarp(nn.Module):
             sums = attention.reshape(b, m * k, keys) @ reach  # Σ a·x, Σ a·y, Σ a for every token and source
             sums = sums.reshape(b, m, k, 3).transpose(1, 2)  # (B, K, M, 3)
             mass = sums[..., 2]
-            coord = sums[..., :2] / (sums[..., 2:] + 1e-12)
+            # a source that is not wanted here has no mass; a floor, as adding 1e-12 is optimised away and gives NaN
+            coord = sums[..., :2] / sums[..., 2:].clamp_min(_MIN_MASS)
             coord = self._refine(field, coord.reshape(b * k, m, 2), sources)
         flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
         weight = mass.reshape(b * k, 1, t, t)

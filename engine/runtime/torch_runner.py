@@ -72,4 +72,4 @@ class TorchRunner:
         del self._model
 
     def _tensor(self, array: NDArray[np.float32] | NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array))[None].to(self._device)
+        return torch.tensor(array)[None].to(self._device)  # a copy: the arrays may be read-only

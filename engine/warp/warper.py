@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import SourceSetEmpty, TooManySources
+from engine.errors import InferenceFailed, SourceSetEmpty, TooManySources
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.runtime.select import open_runner
@@ -104,6 +104,11 @@ class Warper:
         choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
         inputs = FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face)
         portrait = self._runner.animate(current.encoded, inputs)
+        if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
+            raise InferenceFailed(
+                f"The engine returned undefined pixels for pictures {choice.pick.tolist()} of '{current.name}'.",
+                hint="Please report this with the output of: bunraku doctor --json",
+            )
         rgba = cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5)
         return WarpedPortrait(query.captured_ns, np.asarray(rgba, np.uint8), current.backdrop, choice.share)
 
