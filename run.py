@@ -6,7 +6,7 @@
     python3 run.py ARGS...         the same, then the command line:  bunraku ARGS...
     python3 run.py test [ARGS...]  install the test tools too, run every check, then pytest ARGS...
 
-Standard library only (see `launcher`). The folder `.venv` belongs to this file.
+Standard library only (see `engine.launch`). The folder `.venv` belongs to this file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from launcher import ROOT, LaunchError, say, venv_path
-from launcher.environment import ensure_environment
-from launcher.system import ensure_system_libraries, has_display
+from engine.launch import ROOT, LaunchError, say, venv_path
+from engine.launch.environment import ensure_environment
+from engine.launch.system import ensure_system_libraries, has_display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

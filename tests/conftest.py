@@ -54,7 +54,7 @@ class _Unexpected(logging.Handler):
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.split(".")[0] in ("engine", "desktop", "launcher"):
+        if record.name.split(".")[0] in ("engine", "desktop"):
             self.records.append(record)
 
 

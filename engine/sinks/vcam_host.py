@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The virtual-camera host: a small separate program that keeps a virtual camera fed.
 
-It is licensed differently from the rest because it uses pyvirtualcam (GPL-2.0); it imports nothing of Bunraku and
-talks to the app at arm's length: pictures come through shared memory (layout in `shared_ring.py`), commands through
-standard input, reports leave as JSON lines on standard output.
+It is licensed differently from the rest (`COPYING.GPL-2.0` beside it) because it uses pyvirtualcam (GPL-2.0); it
+imports nothing of Bunraku and talks to the app at arm's length: pictures come through shared memory (layout in
+`shared_ring.py`), commands through standard input, reports leave as JSON lines on standard output.
 
     python -m engine.sinks.vcam_host --ring NAME --fps 30 [--backend NAME] [--device NAME] …
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from engine import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("engine", "desktop", "launcher")
-MODULES = [*sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")), ROOT / "run.py"]
+FOLDERS = ("engine", "desktop")
+MODULES = [*sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")), *sorted(ROOT.glob("*.py"))]
+# Started by whatever Python there is, before the right one is installed.
+LAUNCH = [ROOT / "run.py", ROOT / "engine" / "__init__.py", *sorted((ROOT / "engine" / "launch").glob("*.py"))]
 GATE = ROOT / "engine" / "watermark" / "gate.py"
 GPL_FILE = ROOT / "engine" / "sinks" / "vcam_host.py"
 
@@ -114,6 +117,19 @@ def test_every_leaf_error_is_documented_and_has_an_exit_code(leaf: type[errors.P
     assert leaf.__name__ in tree_text, "not drawn in the module's tree"
     family = next(c.__name__ for c in leaf.__mro__ if "exit_code" in vars(c))
     assert re.search(rf"{family}\s+{leaf.exit_code}\b", tree_text), "the tree gives another exit code"
+
+
+@pytest.mark.parametrize("path", LAUNCH, ids=name_of)
+def test_what_starts_first_is_old_python_and_standard_library(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+    # What stands under `if TYPE_CHECKING` never runs.
+    guarded = {id(x) for n in tree.body if isinstance(n, ast.If) for x in ast.walk(n)}
+    for node in ast.walk(tree):
+        if id(node) in guarded or not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        bad = [n for n in names if n.split(".")[0] not in sys.stdlib_module_names and not n.startswith("engine.launch")]
+        assert not bad, f"{name_of(path)}:{node.lineno} imports {bad}"
 
 
 def test_no_machine_path_is_committed() -> None:

@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launcher import ROOT, VENV, LaunchError, say, venv_path
+from engine.launch import ROOT, VENV, LaunchError, say, venv_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,10 +17,10 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from launcher import ROOT, VENV, LaunchError, say, venv_path
-from launcher.pip import explain_pip_failure, run_pip, torch_requirement, torch_source
-from launcher.python import Python, find_python, probe_python
-from launcher.system import install_system_packages
+from engine.launch import ROOT, VENV, LaunchError, say, venv_path
+from engine.launch.pip import explain_pip_failure, run_pip, torch_requirement, torch_source
+from engine.launch.python import Python, find_python, probe_python
+from engine.launch.system import install_system_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

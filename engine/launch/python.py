@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from launcher import LaunchError
+from engine.launch import LaunchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `run.py` is made of: find a Python, make `.venv`, run pip, start programs.
 
-Standard library only, nothing of the engine is imported, and the syntax stays within Python 3.8, so that an old
-Python can still say which one to install. Everything runs on the main thread.
+Standard library only, nothing else of the engine is imported, and the syntax stays within Python 3.8, so that an old
+Python can still say which one to install. The same holds for `engine/__init__.py`, which comes first. Everything runs
+on the main thread.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import launcher
 import run
-from launcher import LaunchError, environment, pip, python, system
-from launcher.python import Python
+from engine import launch
+from engine.launch import LaunchError, environment, pip, python, system
+from engine.launch.python import Python
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="fake interpreters here are shell scripts")
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="fake interpreters here 
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder of its own; nothing below touches the real one."""
     venv = tmp_path / ".venv"
-    for module in (launcher, environment, pip):
+    for module in (launch, environment, pip):
         monkeypatch.setattr(module, "ROOT", tmp_path)
         monkeypatch.setattr(module, "VENV", venv)
     monkeypatch.setattr(environment, "STAMP", venv / "bunraku-stamp.json")
@@ -368,14 +368,23 @@ class TestCommands:
         assert run.run_checks([("only", [sys.executable, "-c", "pass"])]) == 0
 
 
-def test_the_launcher_needs_no_package() -> None:
-    """It starts before anything is installed."""
-    code = "import run; print(run.main.__name__)"
+def pythons_that_start() -> list[str]:
+    """This Python, and an old one where the machine has one: a version manager's stub may not run."""
+    return [sys.executable, *(name for name in ("python3.8", "python3.9") if python.probe_python([name]))]
+
+
+@pytest.mark.parametrize("program", pythons_that_start(), ids=lambda program: Path(program).name)
+def test_starting_needs_no_package_and_no_new_python(program: str) -> None:
+    """run.py starts before anything is installed, with whatever Python there is."""
+    code = "import run; print(run.main.__name__); print(*(n for n in sys.modules if n.startswith('engine')))"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(launcher.ROOT)!r}); {code}"],
+        [program, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(launch.ROOT)!r}); {code}"],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert done.stdout == "main\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    name, modules = done.stdout.splitlines()
+    assert name == "main"
+    assert {module for module in modules.split() if not module.startswith("engine.launch")} == {"engine"}

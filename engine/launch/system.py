@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from launcher import LaunchError, say
+from engine.launch import LaunchError, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
