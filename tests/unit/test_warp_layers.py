@@ -123,12 +123,13 @@ def test_filling_keeps_what_is_known_and_stays_within_it() -> None:
 
 @pytest.mark.parametrize(
     "where",
-    [np.s_[:48], np.s_[:48, :48], np.s_[90:, 90:], np.s_[95:, 0:1]],
+    [np.s_[:64], np.s_[:64, :64], np.s_[120:, 120:], np.s_[127:, 0:1]],
     ids=["upper half", "a quarter", "a corner", "one pixel"],
 )
 def test_one_known_colour_fills_everything(where: tuple[slice, ...]) -> None:
-    rgb = np.zeros((SIDE, SIDE, 3), np.float32)
-    known = np.zeros((SIDE, SIDE), np.float32)
+    side = 128  # a power of two, where a quarter of the picture is one cell of the pyramid
+    rgb = np.zeros((side, side, 3), np.float32)
+    known = np.zeros((side, side), np.float32)
     rgb[where], known[where] = WALL, 1.0
     np.testing.assert_allclose(fill_holes(rgb, known), np.broadcast_to(WALL, rgb.shape), rtol=0.02)
 
