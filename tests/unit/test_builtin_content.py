@@ -97,8 +97,15 @@ def test_background_stands_still(folder: Path) -> None:
 def test_set_loads_without_an_analyser(folder: Path, tmp_path: Path) -> None:
     loaded = load_source_set(folder, side_px=256, cache_dir=tmp_path)
     assert len(loaded.images) == 8
-    assert loaded.images[0].name == "front"
     assert not list(tmp_path.iterdir())  # the set's own cache was enough
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda p: p.stem)
+def test_the_first_pictures_add_most(folder: Path, tmp_path: Path) -> None:
+    """`--sources N` takes the first N: the inside of the mouth and both sides come before looking up and down."""
+    names = [image.name for image in load_source_set(folder, side_px=256, cache_dir=tmp_path).images]
+    assert names[:2] == ["front", "mouth_open"]
+    assert set(names[2:4]) == {"left", "right"}
 
 
 @pytest.mark.parametrize("folder", SETS, ids=lambda p: p.stem)

@@ -73,7 +73,6 @@ def _manifest(recipe: Recipe, entry: SetRecipe) -> tomlkit.TOMLDocument:
     for key, value in (("name", entry.name), ("title", entry.title), ("author", recipe.author)):
         document[key] = value
     document["licence"], document["origin"] = recipe.licence, f"{recipe.origin} ({entry.scene.avatar})"
-    document["order"] = "listed"
     document["consent"] = {"kind": "synthetic", "scope": "a computer-generated character; shows no real person"}
     pictures = tomlkit.aot()
     for picture in recipe.pictures:
