@@ -29,7 +29,7 @@ def open_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunn
     name, _, device = backend.partition(":")
     reason = "asked for"
     if backend == "auto":
-        name, reason = "openvino", "auto: the fastest back-end for this machine's processor"
+        name, reason = "openvino", "auto: fastest here"
     if name == "openvino":
         _need("openvino", "python3 run.py")
         from engine.runtime.openvino_runner import OpenVinoRunner
