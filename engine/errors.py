@@ -238,5 +238,5 @@ class ShapeError(ValueError):
         self.name, self.expected, self.actual = name, expected, actual
 
 
-class Closed(Exception):  # noqa: N818 - control flow, not an error
+class Closed(Exception):
     """A slot or queue was closed; readers and writers end their loops."""

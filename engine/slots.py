@@ -19,24 +19,56 @@ __all__ = ["BoundedQueue", "LatestSlot"]
 T = TypeVar("T")
 
 
-class LatestSlot(Generic[T]):
-    """Holds at most one item; a new one replaces an unread one.
-
-    Thread: any number of writers and readers.
-    """
+class _Handover(Generic[T]):
+    """What both kinds share: reading, counting, closing. `put` belongs to each."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._item: T | None = None
-        self._full = False
+        self._items: deque[T] = deque()
         self._closed = False
         self._dropped = 0
 
     @property
     def dropped(self) -> int:
-        """How many items were replaced before anyone read them."""
+        """How many items were lost because nobody read in time."""
         with self._changed:
             return self._dropped
+
+    def get(self, timeout_s: float | None = None) -> T | None:
+        """Take the oldest item; wait for one if there is none.
+
+        Returns:
+            The item, or None when `timeout_s` passed without one.
+
+        Raises:
+            Closed: nothing is left and nothing will come.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout_s)
+            if self._items:
+                return self._items.popleft()
+            if self._closed:
+                raise Closed
+            return None
+
+    def close(self, *, discard: bool = False) -> None:
+        """End the hand-over and wake everyone; `discard` also throws away what is unread."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                self._items.clear()
+            self._changed.notify_all()
+
+    def _append(self, item: T) -> None:
+        self._items.append(item)
+        self._changed.notify()
+
+
+class LatestSlot(_Handover[T]):
+    """Holds at most one item; a new one replaces an unread one.
+
+    Thread: any number of writers and readers.
+    """
 
     def put(self, item: T) -> None:
         """Store the item and wake one reader.
@@ -47,38 +79,12 @@ class LatestSlot(Generic[T]):
         with self._changed:
             if self._closed:
                 raise Closed
-            self._dropped += self._full
-            self._item, self._full = item, True
-            self._changed.notify()
-
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """Take the item; wait for one if there is none.
-
-        Returns:
-            The item, or None when `timeout_s` passed without one.
-
-        Raises:
-            Closed: the slot was closed and is empty.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._full or self._closed, timeout_s)
-            if not self._full:
-                if self._closed:
-                    raise Closed
-                return None
-            item, self._item, self._full = self._item, None, False
-            return item
-
-    def close(self, *, discard: bool = False) -> None:
-        """End the slot and wake everyone; `discard` also throws away an unread item."""
-        with self._changed:
-            self._closed = True
-            if discard:
-                self._item, self._full = None, False
-            self._changed.notify_all()
+            self._dropped += len(self._items)
+            self._items.clear()
+            self._append(item)
 
 
-class BoundedQueue(Generic[T]):
+class BoundedQueue(_Handover[T]):
     """A first-in first-out queue that refuses new items when full.
 
     Thread: any number of writers and readers.
@@ -87,17 +93,8 @@ class BoundedQueue(Generic[T]):
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
-        self._changed = threading.Condition()
-        self._items: deque[T] = deque()
+        super().__init__()
         self._capacity = capacity
-        self._closed = False
-        self._dropped = 0
-
-    @property
-    def dropped(self) -> int:
-        """How many items were refused."""
-        with self._changed:
-            return self._dropped
 
     def put(self, item: T) -> bool:
         """Append the item; return False, and count, where the queue is full.
@@ -111,31 +108,5 @@ class BoundedQueue(Generic[T]):
             if len(self._items) >= self._capacity:
                 self._dropped += 1
                 return False
-            self._items.append(item)
-            self._changed.notify()
+            self._append(item)
             return True
-
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """Take the oldest item; wait for one if there is none.
-
-        Returns:
-            The item, or None when `timeout_s` passed without one.
-
-        Raises:
-            Closed: the queue was closed and is empty.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout_s)
-            if self._items:
-                return self._items.popleft()
-            if self._closed:
-                raise Closed
-            return None
-
-    def close(self, *, discard: bool = False) -> None:
-        """End the queue and wake everyone; `discard` also throws away what is unread."""
-        with self._changed:
-            self._closed = True
-            if discard:
-                self._items.clear()
-            self._changed.notify_all()

@@ -11,8 +11,9 @@ Names are resolved on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy import lazy_names
 
 if TYPE_CHECKING:
     from engine.app.assembly import FaceAnalyser, build_pipeline, build_renderer, load_sources
@@ -30,19 +31,16 @@ __all__ = [
     "load_sources",
 ]
 
-_HOME = {
-    "AnimateJob": "offline",
-    "Animation": "offline",
-    "FaceAnalyser": "assembly",
-    "animate": "offline",
-    "build_pipeline": "assembly",
-    "build_renderer": "assembly",
-    "demo_job": "demo",
-    "load_sources": "assembly",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "AnimateJob": "offline",
+        "Animation": "offline",
+        "FaceAnalyser": "assembly",
+        "animate": "offline",
+        "build_pipeline": "assembly",
+        "build_renderer": "assembly",
+        "demo_job": "demo",
+        "load_sources": "assembly",
+    },
+)

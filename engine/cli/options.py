@@ -33,8 +33,10 @@ __all__ = [
 SetOption = Annotated[
     str, typer.Option("--set", metavar="NAME|PATH", help="Source set: a name of `set list` or a path.")
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="Warping model: lite or full.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="What computes: auto, openvino, torch, tensorrt, …")]
+ModelOption = Annotated[str, typer.Option("--model", help="Warping model: lite (256²) or lite-512 (512²).")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="What computes: auto, openvino, openvino:GPU, torch, torch:cuda.")
+]
 SourcesOption = Annotated[
     int | None, typer.Option("--sources", min=1, help="Use only the first N pictures of the set.")
 ]

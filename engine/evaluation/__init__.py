@@ -20,8 +20,9 @@ Names are resolved on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy import lazy_names
 
 if TYPE_CHECKING:
     from engine.evaluation.bench import run_bench
@@ -42,19 +43,16 @@ __all__ = [
     "write_sheet",
 ]
 
-_HOME = {
-    "BenchReport": "bench_report",
-    "EvalReport": "eval_report",
-    "bench_tables": "bench_report",
-    "eval_tables": "eval_report",
-    "run_bench": "bench",
-    "run_eval": "protocol",
-    "write_json": "machine",
-    "write_sheet": "sheet",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BenchReport": "bench_report",
+        "EvalReport": "eval_report",
+        "bench_tables": "bench_report",
+        "eval_tables": "eval_report",
+        "run_bench": "bench",
+        "run_eval": "protocol",
+        "write_json": "machine",
+        "write_sheet": "sheet",
+    },
+)

@@ -15,8 +15,9 @@ Names are resolved on first use so that listing sets does not import OpenCV.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy import lazy_names
 
 if TYPE_CHECKING:
     from engine.sources.base import SourceAnalyser
@@ -32,17 +33,14 @@ __all__ = [
     "user_source_sets_dir",
 ]
 
-_HOME = {
-    "SourceAnalyser": "base",
-    "SourceSetInfo": "library",
-    "find_source_set": "library",
-    "list_source_sets": "library",
-    "load_source_set": "source_set",
-    "user_source_sets_dir": "library",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "SourceAnalyser": "base",
+        "SourceSetInfo": "library",
+        "find_source_set": "library",
+        "list_source_sets": "library",
+        "load_source_set": "source_set",
+        "user_source_sets_dir": "library",
+    },
+)
