@@ -11,25 +11,26 @@ can reach a sink. A pipeline runs once: `start`, then `stop`; make a new one to 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from engine import state as states
 from engine.capture.base import Camera
-from engine.clock import NS_PER_S, Clock, SystemClock
+from engine.capture.feed import CameraFeed
+from engine.clock import Clock, SystemClock
 from engine.config import LiveSettings
-from engine.errors import CameraError, CameraStalled, Closed, InvalidSetting, SinkError, VirtualCameraLost
-from engine.events import EventBox, Failed, Finished, PipelineEvent, StateChanged, ThreadStuck, Warned
+from engine.errors import Closed, InvalidSetting, SinkError
+from engine.events import Failed, Finished, PipelineEvent, ThreadStuck
 from engine.renderer import WAITING, Renderer
 from engine.sinks.base import Sink
-from engine.slots import BoundedQueue, LatestSlot
+from engine.sinks.outlet import Outlet
+from engine.slots import LatestSlot
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, StatsCollector
+from engine.status import Status
 from engine.types import Frame, OutputFrame, SourceSet
 from engine.worker import Worker
 
@@ -40,20 +41,7 @@ __all__ = ["Command", "Pipeline"]
 
 Command = Callable[[Renderer], None]
 
-_QUEUE_CAPACITY = 8  # a quarter of a second at 30 fps: evens out an encoder's hiccups, no more
-_WARN_EVERY_NS = NS_PER_S  # the same trouble is told once a second at most
 _FAILED = "Back in a moment"
-_SLOW_SOURCE_FRAMES = 2.5  # a paced source of few frames per second is not silent between two of them
-
-
-@dataclass(eq=False)
-class _Outlet:
-    """One sink, the hand-over in front of it and the thread that feeds it."""
-
-    sink: Sink
-    handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame]
-    worker: Worker | None = None
-    broken: bool = False
 
 
 class Pipeline:
@@ -81,27 +69,42 @@ class Pipeline:
     ) -> None:
         if not sinks or len({sink.name for sink in sinks}) < len(sinks):
             raise ValueError(f"sinks must be at least one and have different names: {[sink.name for sink in sinks]}")
-        self._open_camera, self._make_renderer = camera, renderer
+        self._make_renderer = renderer
         self._settings = settings or LiveSettings()
         self._clock: Clock = clock or SystemClock()
-        self._events = EventBox(doorbell)
+        self._status = Status(self._clock, doorbell=doorbell)
+        self._lock = self._status.lock
         self._stats = StatsCollector()
-        self._lock = threading.RLock()
-        self._state = PipelineState()
         self._frames: LatestSlot[Frame] = LatestSlot()
         self._commands: deque[Command] = deque()
-        self._outlets = [_outlet(sink) for sink in sinks]
-        self._capture = Worker("capture", self._run_capture, on_error=self._fail)
+        self._feed = CameraFeed(
+            camera,
+            self._frames,
+            status=self._status,
+            stats=self._stats,
+            clock=self._clock,
+            waits=lambda: self._settings.pipeline,
+            on_open=self._loaded,
+            on_reopen=lambda: self.command(lambda renderer: renderer.reset()),
+        )
+        self._outlets = [
+            Outlet(
+                sink,
+                status=self._status,
+                stats=self._stats,
+                clock=self._clock,
+                on_broken=self._outlet_broke,
+                on_end=self._outlet_ended,
+                on_error=self._fail,
+            )
+            for sink in sinks
+        ]
+        self._capture = Worker("capture", self._feed.run, on_error=self._fail)
         self._render = Worker("render", self._run_render, on_error=self._fail)
         self._preparing: list[Worker] = []
-        self._camera: Camera | None = None
         self._renderer: Renderer | None = None
         self._loading = 2  # capture and render have something to open
         self._running_outlets = len(self._outlets)
-        self._silence_s = self._settings.pipeline.stall_s
-        self._source_ended = False
-        self._standing: dict[str, None] = {}  # reasons that hold, oldest first
-        self._warned_ns: dict[str, int] = {}
         self._newest_set = 0
         self._started = False
         self._live = threading.Event()
@@ -110,8 +113,7 @@ class Pipeline:
     @property
     def state(self) -> PipelineState:
         """The state now."""
-        with self._lock:
-            return self._state
+        return self._status.state
 
     @property
     def description(self) -> str:
@@ -121,18 +123,18 @@ class Pipeline:
 
     def events(self) -> list[PipelineEvent]:
         """Take all events since the last call, oldest first."""
-        return self._events.drain()
+        return self._status.events.drain()
 
     def next_event(self, timeout_s: float | None = None) -> PipelineEvent | None:
         """Take the oldest event, waiting for one; None when `timeout_s` passed or the pipeline has ended."""
         try:
-            return self._events.wait(timeout_s)
+            return self._status.events.wait(timeout_s)
         except Closed:
             return None
 
     def stats(self) -> PipelineStats:
         """Return times, rates, ages and drops so far."""
-        dropped = {outlet.sink.name: outlet.handover.dropped for outlet in self._outlets}
+        dropped = {outlet.name: outlet.dropped for outlet in self._outlets}
         return self._stats.snapshot(dropped={"capture": self._frames.dropped, **dropped})
 
     def start(self) -> None:
@@ -145,9 +147,8 @@ class Pipeline:
             if self._started or self._ended.is_set():
                 raise ValueError("a pipeline runs once; make a new one to run again")
             self._started = True
-            self._move(states.begin(self._state))
+            self._status.move(states.begin(self.state))
         for outlet in self._outlets:
-            outlet.worker = Worker(f"sink {outlet.sink.name}", self._feeder(outlet), on_error=self._fail)
             outlet.worker.start()
         self._render.start()
         self._capture.start()
@@ -170,23 +171,21 @@ class Pipeline:
             if not self._started:
                 self._close_unstarted()
                 return
-            if self._state.phase not in (Phase.STOPPING, Phase.IDLE):
-                self._move(states.stop(self._state))
+            if self.state.phase not in (Phase.STOPPING, Phase.IDLE):
+                self._status.move(states.stop(self.state))
         self._capture.stop()
         self._render.stop()
         self._frames.close(discard=True)
-        if (camera := self._camera) is not None:
-            camera.close()  # ends a waiting read
+        self._feed.interrupt()
         for worker in (self._capture, self._render, *self._preparing):
             self._join(worker)
         for outlet in self._outlets:
-            outlet.handover.close()
+            outlet.finish()
         for outlet in self._outlets:
-            if outlet.worker is not None:
-                self._join(outlet.worker)
+            self._join(outlet.worker)
         with self._lock:
-            if self._state.phase is Phase.STOPPING:
-                self._move(states.finish_stopping(self._state))
+            if self.state.phase is Phase.STOPPING:
+                self._status.move(states.finish_stopping(self.state))
         self._end()
 
     def command(self, command: Command) -> None:
@@ -211,7 +210,7 @@ class Pipeline:
         def use(renderer: Renderer) -> None:
             renderer.set_settings(settings)
             self._settings = settings
-            self._note(states.BLANKED, settings.blanked)
+            self._status.note(states.BLANKED, settings.blanked)
 
         self.command(use)
 
@@ -229,7 +228,7 @@ class Pipeline:
             if mine == self._newest_set and not stopping.is_set():
                 self.command(lambda renderer: renderer.use(prepared))
 
-        worker = Worker("prepare", prepare, on_error=lambda error: self._warn("source set", error))
+        worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
         self._preparing = [*(one for one in self._preparing if one.alive), worker]
         worker.start()
 
@@ -243,71 +242,13 @@ class Pipeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    # ------------------------------------------------------------------------------------------------ capture thread
-
-    def _run_capture(self, stopping: threading.Event) -> None:
-        camera: Camera | None = None
-        try:
-            camera = self._camera = self._open_camera()
-            self._loaded()
-            self._measure_silence(camera)
-            while not stopping.is_set():
-                started_ns = self._clock.now_ns()
-                try:
-                    frame = camera.read()
-                except CameraError as error:
-                    camera = self._reopen(camera, error, stopping)
-                    if camera is None:
-                        return
-                    continue
-                if frame is None:
-                    self._source_ended = not stopping.is_set()
-                    return
-                self._stats.add_stage("capture", self._clock.now_ns() - started_ns)
-                self._note(states.CAMERA_LOST, False)
-                self._frames.put(frame)
-        finally:
-            self._camera = None
-            if camera is not None:
-                camera.close()
-            self._frames.close()
-
-    def _measure_silence(self, camera: Camera) -> None:
-        """A paced video of one frame a second is no stalled camera."""
-        fps = camera.info.fps
-        slowest_s = _SLOW_SOURCE_FRAMES / fps if fps > 0 else 0.0
-        self._silence_s = max(self._settings.pipeline.stall_s, slowest_s)
-
-    def _reopen(self, lost: Camera, error: CameraError, stopping: threading.Event) -> Camera | None:
-        """Open the camera again, waiting longer each time; None when the pipeline stops meanwhile."""
-        self._warn("camera", error)
-        self._note(states.CAMERA_STALLED if isinstance(error, CameraStalled) else states.CAMERA_LOST, True)
-        self._camera = None
-        lost.close()
-        waits = self._settings.pipeline
-        pause_s = waits.reopen_first_s
-        while True:
-            self._clock.wait_until(self._clock.now_ns() + round(pause_s * NS_PER_S), stopping)
-            if stopping.is_set():
-                return None
-            try:
-                camera = self._open_camera()
-            except CameraError as again:
-                self._warn("camera", again)
-                self._note(states.CAMERA_LOST, True)
-                pause_s = min(max(pause_s, 0.05) * 2, waits.reopen_most_s)
-                continue
-            self._camera = camera
-            self.command(lambda renderer: renderer.reset())
-            return camera
-
     # ------------------------------------------------------------------------------------------------- render thread
 
     def _run_render(self, stopping: threading.Event) -> None:
         renderer: Renderer | None = None
         try:
             renderer = self._make_renderer()
-            renderer.listener = self._events.post
+            renderer.listener = self._status.events.post
             self._renderer = renderer
             # Sealed now: whatever fails later, this card can be shown.
             last_resort = renderer.card(_FAILED, at_ns=self._clock.now_ns())
@@ -323,27 +264,27 @@ class Pipeline:
             self._renderer = None
             if renderer is not None:
                 renderer.close()
-            if self._source_ended:
+            if self._feed.ended:
                 for outlet in self._outlets:
-                    outlet.handover.close()
+                    outlet.finish()
 
     def _render_all(self, renderer: Renderer, stopping: threading.Event) -> None:
         silent = False
         while not stopping.is_set():
             period_s = 1.0 / self._settings.output.fps
             try:
-                frame = self._frames.get(period_s if silent else self._silence_s)
+                frame = self._frames.get(period_s if silent else self._feed.silence_s)
             except Closed:
                 return
             self._run_commands(renderer)  # after the wait: what was asked for meanwhile holds for this very frame
             silent = frame is None
-            self._note(states.CAMERA_STALLED, silent)
+            self._status.note(states.CAMERA_STALLED, silent)
             if frame is None:
                 output = renderer.render_absent(self._clock.now_ns(), WAITING)
             else:
                 output = renderer.render(frame)
                 self._stats.add_times(renderer.last_timings)
-                self._note(states.TRACKING_LOST, renderer.tracking_lost)
+                self._status.note(states.TRACKING_LOST, renderer.tracking_lost)
             self._stats.add_delivery("render", captured_ns=output.captured_ns, now_ns=self._clock.now_ns())
             self._hand_out(output)
 
@@ -353,76 +294,30 @@ class Pipeline:
             try:
                 command(renderer)
             except Exception as error:  # noqa: BLE001 - a refused setting or set must not end the show
-                self._warn("command", error)
+                self._status.warn("command", error)
 
     def _hand_out(self, output: OutputFrame) -> None:
         for outlet in self._outlets:
-            with contextlib.suppress(Closed):  # this sink has ended
-                outlet.handover.put(output)
+            outlet.offer(output)
 
     # -------------------------------------------------------------------------------------------------- sink threads
 
-    def _feeder(self, outlet: _Outlet) -> Callable[[threading.Event], None]:
-        """Return the body of one sink's thread."""
-
-        def feed(stopping: threading.Event) -> None:
-            try:
-                self._feed(outlet)
-            finally:
-                outlet.handover.close(discard=True)
-                self._close_sink(outlet)
-                self._outlet_ended()
-
-        return feed
-
-    def _feed(self, outlet: _Outlet) -> None:
-        sink = outlet.sink
-        while True:
-            try:
-                frame = outlet.handover.get()
-            except Closed:
-                return
-            if frame is None:
-                continue
-            started_ns = self._clock.now_ns()
-            try:
-                sink.send(frame)
-            except VirtualCameraLost as error:  # it starts again by itself
-                self._warn(sink.name, error)
-                self._note(f"{sink.name} lost", True)
-                continue
-            except SinkError as error:
-                self._sink_broke(outlet, error)
-                return
-            now_ns = self._clock.now_ns()
-            self._stats.add_stage(f"sink {sink.name}", now_ns - started_ns)
-            self._stats.add_delivery(sink.name, captured_ns=frame.captured_ns, now_ns=now_ns)
-            self._note(f"{sink.name} lost", False)
-
-    def _sink_broke(self, outlet: _Outlet, error: SinkError) -> None:
+    def _outlet_broke(self, outlet: Outlet, error: SinkError) -> None:
         """Go on without this sink; with none left there is nothing to go on for."""
-        outlet.broken = True
         if all(one.broken for one in self._outlets):
             self._fail(error)
             return
-        self._warn(outlet.sink.name, error)
-        self._note(f"{outlet.sink.name} stopped", True)
-
-    def _close_sink(self, outlet: _Outlet) -> None:
-        try:
-            outlet.sink.close()
-        except SinkError as error:
-            if not outlet.broken:
-                self._sink_broke(outlet, error)
+        self._status.warn(outlet.name, error)
+        self._status.note(f"{outlet.name} stopped", True)
 
     def _outlet_ended(self) -> None:
         """After the last sink of a finished source, the run is over."""
         with self._lock:
             self._running_outlets -= 1
-            over = self._running_outlets == 0 and self._source_ended
-            if over and self._state.live:
-                self._move(states.stop(self._state))
-                self._move(states.finish_stopping(self._state))
+            over = self._running_outlets == 0 and self._feed.ended
+            if over and self.state.live:
+                self._status.move(states.stop(self.state))
+                self._status.move(states.finish_stopping(self.state))
         if over:
             self._end()
 
@@ -431,76 +326,42 @@ class Pipeline:
     def _loaded(self) -> None:
         with self._lock:
             self._loading -= 1
-            if self._loading == 0 and self._state.phase is Phase.LOADING:
-                self._move(states.finish_loading(self._state))
-                self._note(states.BLANKED, self._settings.blanked)
-                for reason in tuple(self._standing):
-                    self._note(reason, True)
+            if self._loading == 0 and self.state.phase is Phase.LOADING:
+                self._status.move(states.finish_loading(self.state))
+                self._status.note(states.BLANKED, self._settings.blanked)
+                self._status.recall()
                 self._live.set()
 
     def _fail(self, error: BaseException) -> None:
         """Stop what comes in; what goes out stays up with the holding card until `stop`."""
         with self._lock:
-            if self._state.phase in (Phase.STOPPING, Phase.IDLE, Phase.FAILED):
-                self._warn("stopping", error)
+            if self.state.phase in (Phase.STOPPING, Phase.IDLE, Phase.FAILED):
+                self._status.warn("stopping", error)
                 return
-            self._move(states.fail(self._state, error))
-        self._events.post(Failed(self._clock.now_ns(), error))
+            self._status.move(states.fail(self.state, error))
+        self._status.events.post(Failed(self._clock.now_ns(), error))
         self._capture.stop()
         self._frames.close(discard=True)
-        if (camera := self._camera) is not None:
-            camera.close()
+        self._feed.interrupt()
         self._live.set()
         self._ended.set()
-
-    def _note(self, reason: str, holds: bool) -> None:
-        """Set or clear one reason for being degraded; those met while loading count once it runs."""
-        with self._lock:
-            if holds:
-                self._standing.setdefault(reason)
-            else:
-                self._standing.pop(reason, None)
-            if holds != (reason in self._state.reasons):
-                self._move((states.degrade if holds else states.clear)(self._state, reason))
-
-    def _move(self, new: PipelineState) -> None:
-        with self._lock:
-            old, self._state = self._state, new
-        if old != new:
-            self._events.post(StateChanged(self._clock.now_ns(), str(old), str(new)))
-
-    def _warn(self, where: str, error: BaseException) -> None:
-        now_ns = self._clock.now_ns()
-        with self._lock:
-            key = f"{where} {type(error).__name__}"
-            if now_ns - self._warned_ns.get(key, -_WARN_EVERY_NS) < _WARN_EVERY_NS:
-                return
-            self._warned_ns[key] = now_ns
-        self._events.post(Warned(now_ns, where, error))
 
     def _join(self, worker: Worker) -> None:
         worker.stop()
         if not worker.join(self._settings.pipeline.join_s):
-            self._events.post(ThreadStuck(self._clock.now_ns(), worker.name))
+            self._status.events.post(ThreadStuck(self._clock.now_ns(), worker.name))
 
     def _end(self) -> None:
         if not self._ended.is_set():
-            if self.state.phase is Phase.IDLE and self._source_ended:
-                self._events.post(Finished(self._clock.now_ns()))
+            if self.state.phase is Phase.IDLE and self._feed.ended:
+                self._status.events.post(Finished(self._clock.now_ns()))
             self._live.set()
             self._ended.set()
-        self._events.close()
+        self._status.events.close()
 
     def _close_unstarted(self) -> None:
         if self._ended.is_set():
             return
         for outlet in self._outlets:
-            with contextlib.suppress(SinkError):
-                outlet.sink.close()
+            outlet.close_unstarted()
         self._end()
-
-
-def _outlet(sink: Sink) -> _Outlet:
-    if sink.keeps_every_frame:
-        return _Outlet(sink, BoundedQueue(_QUEUE_CAPACITY))
-    return _Outlet(sink, LatestSlot())

@@ -277,7 +277,7 @@ def test_a_slow_source_is_not_taken_for_a_silent_camera() -> None:
     pipeline = _pipeline(camera, settings=_IMPATIENT)
     pipeline.start()
     assert pipeline.wait_until_live(_LONG_S)
-    assert pipeline._silence_s == pytest.approx(2.5)
+    assert pipeline._feed.silence_s == pytest.approx(2.5)
     pipeline.stop()
 
 
@@ -334,7 +334,7 @@ def test_trouble_met_while_loading_is_not_forgotten() -> None:
     pipeline.start()
     watcher.until(lambda event: isinstance(event, Warned))
     assert pipeline.state.phase is Phase.LOADING
-    pipeline._note(states.CAMERA_LOST, True)  # the capture thread does so right after warning
+    pipeline._status.note(states.CAMERA_LOST, True)  # the capture thread does so right after warning
     go.set()
     watcher.state("degraded (camera lost)")
     pipeline.stop()

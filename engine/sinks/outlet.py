@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sink with the hand-over in front of it and the thread that feeds it.
+
+A live sink gets the newest frame, a recorder every frame of a short queue, so that no sink can hold up another or
+the render thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+from engine.clock import Clock
+from engine.errors import Closed, SinkError, VirtualCameraLost
+from engine.sinks.base import Sink
+from engine.slots import BoundedQueue, LatestSlot
+from engine.stats import StatsCollector
+from engine.status import Status
+from engine.types import OutputFrame
+from engine.worker import Worker
+
+__all__ = ["Outlet"]
+
+_QUEUE_CAPACITY = 8  # a quarter of a second at 30 fps: evens out an encoder's hiccups, no more
+
+
+class Outlet:
+    """Feeds one sink, and closes it when the hand-over is closed.
+
+    Args:
+        sink: open. on_broken: called with the outlet and the error when the sink is given up.
+        on_end: called when the sink is closed. on_error: called with an error nobody expected.
+
+    Thread: the callbacks run on the sink's thread; all methods may be called from any other.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        status: Status,
+        stats: StatsCollector,
+        clock: Clock,
+        on_broken: Callable[[Outlet, SinkError], None],
+        on_end: Callable[[], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self.name, self.broken = sink.name, False
+        self.worker = Worker(f"sink {sink.name}", self._run, on_error=on_error)
+        self._sink = sink
+        self._handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame] = (
+            BoundedQueue(_QUEUE_CAPACITY) if sink.keeps_every_frame else LatestSlot()
+        )
+        self._status, self._stats, self._clock = status, stats, clock
+        self._on_broken, self._on_end = on_broken, on_end
+
+    @property
+    def dropped(self) -> int:
+        """How many frames the sink was too slow for."""
+        return self._handover.dropped
+
+    def offer(self, frame: OutputFrame) -> None:
+        """Hand over a frame; one that has ended takes no more."""
+        with contextlib.suppress(Closed):
+            self._handover.put(frame)
+
+    def finish(self) -> None:
+        """End after what was handed over; returns at once."""
+        self._handover.close()
+
+    def close_unstarted(self) -> None:
+        """Close the sink of an outlet whose thread never ran."""
+        with contextlib.suppress(SinkError):
+            self._sink.close()
+
+    def _run(self, stopping: threading.Event) -> None:
+        try:
+            self._feed()
+        finally:
+            self._handover.close(discard=True)
+            self._close_sink()
+            self._on_end()
+
+    def _feed(self) -> None:
+        while True:
+            try:
+                frame = self._handover.get()
+            except Closed:
+                return
+            if frame is None:
+                continue
+            started_ns = self._clock.now_ns()
+            try:
+                self._sink.send(frame)
+            except VirtualCameraLost as error:  # it starts again by itself
+                self._status.warn(self.name, error)
+                self._status.note(f"{self.name} lost", True)
+                continue
+            except SinkError as error:
+                self._break(error)
+                return
+            now_ns = self._clock.now_ns()
+            self._stats.add_stage(f"sink {self.name}", now_ns - started_ns)
+            self._stats.add_delivery(self.name, captured_ns=frame.captured_ns, now_ns=now_ns)
+            self._status.note(f"{self.name} lost", False)
+
+    def _break(self, error: SinkError) -> None:
+        self.broken = True
+        self._on_broken(self, error)
+
+    def _close_sink(self) -> None:
+        try:
+            self._sink.close()
+        except SinkError as error:
+            if not self.broken:
+                self._break(error)
