@@ -41,9 +41,6 @@ from engine.watermark.gate import seal
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 __all__ = ["LOOKING", "WAITING", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Renderer"]
 
 LOOKING = "Looking for a face"
