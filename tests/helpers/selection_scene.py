@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from engine.headpose import HeadDescriptor, describe_head, expression_weights
-from engine.runtime.manifest import load_manifest
 from engine.warp.selection import SelectionSettings, SourceChoice, SourceSelector
 from tests.helpers.source_faces import make_keypoints
 
@@ -20,7 +17,6 @@ __all__ = [
     "head_of",
     "make_selector",
     "mix",
-    "shipped_settings",
     "weights_of",
 ]
 
@@ -52,26 +48,18 @@ def mix(a: str, b: str, share: float) -> HeadDescriptor:
     return head_of(**blend)
 
 
-def shipped_settings(**changes: float) -> SelectionSettings:
-    """Return the settings that the shipped model runs with."""
-    manifest = load_manifest("lite")
-    return dataclasses.replace(
-        SelectionSettings(pose=manifest.pose_gain, expression=manifest.expression_gain), **changes
-    )
-
-
 def make_selector(*names: str, **changes: float) -> SourceSelector:
     """Return a selector over the named pictures, all of them by default."""
-    return SourceSelector([head_of(**FACES[name]) for name in names or NAMES], shipped_settings(**changes))
+    return SourceSelector([head_of(**FACES[name]) for name in names or NAMES], SelectionSettings(**changes))
 
 
 def face_costs(head: HeadDescriptor) -> np.ndarray:
     """Return what the attention would charge each picture at each landmark, (8, 478) logits."""
-    settings, weight = shipped_settings(), expression_weights()
+    settings, weight = SelectionSettings(), expression_weights()
     rows = []
     for face in FACES.values():
         picture = head_of(**face)
-        pose = settings.pose * ((head.pose - picture.pose) ** 2).sum()
+        pose = settings.face_pose * ((head.pose - picture.pose) ** 2).sum()
         rows.append(pose + settings.expression * weight * ((head.deform - picture.deform) ** 2).sum(1))
     return np.stack(rows)
 
