@@ -27,15 +27,18 @@ class TorchRunner:
         device: torch device, e.g. cpu, cuda.
 
     Raises:
-        BackendUnavailable: torch sees no such device.
+        BackendUnavailable: torch has no such device.
+        ModelFileMissing, ModelMismatch: the weights are missing or damaged.
     """
 
     def __init__(self, manifest: ModelManifest, *, device: str = "cpu") -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without the device
             raise BackendUnavailable(
-                "torch sees no CUDA device on this machine.",
-                hint="Use --backend openvino, or install an NVIDIA driver.",
-            )
+                f"torch cannot use the device '{device}' on this machine: {str(error).splitlines()[0]}",
+                hint="Use --backend openvino, or install the device's driver.",
+            ) from error
         self._manifest, self._device = manifest, torch.device(device)
         self._model = load_checkpoint(manifest.folder / "weights.safetensors").to(self._device).eval()
 
