@@ -17,7 +17,7 @@ from engine.assets import load_canonical_face
 from engine.landmarks import EYES, LIPS
 from engine.types import LANDMARK_COUNT, freeze
 
-__all__ = ["UPPER_FACE_Y", "HeadDescriptor", "affine_solver", "describe_head", "expression_weights"]
+__all__ = ["UPPER_FACE_Y", "HeadDescriptor", "affine_solver", "describe_head", "expression_weights", "pose_weights"]
 
 # Landmarks of the upper face (above the nostrils in canonical units, y down) carry the pose; the jaw, which moves
 # with every word, keeps a trace of weight so that the fit stays well conditioned. Weighing all points alike cost
@@ -26,7 +26,9 @@ UPPER_FACE_Y = 0.55
 _JAW_WEIGHT = 0.02
 # A lid travels a third of what a jaw does and changes the picture as much: unweighted, open and closed eyes differed
 # by half a logit and were mixed into half-closed ones.
-_LID_WEIGHT, _LIP_WEIGHT = 12.0, 2.0
+_LID_WEIGHT, _LIP_WEIGHT = 12.0, 8.0
+# An open mouth seen from the front serves a turned head better than a closed one seen from the side; a cheek does not.
+_LIP_POSE_WEIGHT, _LID_POSE_WEIGHT = 0.1, 0.5
 
 
 @functools.cache
@@ -52,12 +54,22 @@ def expression_weights() -> NDArray[np.float32]:
     return freeze(weight)
 
 
+@functools.cache
+def pose_weights() -> NDArray[np.float32]:
+    """Return how much a difference in head pose counts at a landmark, (478,) float32."""
+    weight = np.ones(LANDMARK_COUNT, np.float32)
+    weight[list(LIPS)] = _LIP_POSE_WEIGHT
+    weight[list(EYES)] = _LID_POSE_WEIGHT
+    return freeze(weight)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadDescriptor:
     """Head pose and expression of one picture or frame.
 
     pose: (9,) float32, the scale-free 3×3 linear part of the head's affine map.
-    deform: (478, 3) float32, what the affine map leaves over, in units of the head's scale.
+    deform: (478, 3) float32, what the affine map leaves over, in canonical units and axes: a turned head that smiles
+        has the deformation of an upright one that does.
     scale: portrait-space length of one canonical unit (about half the face's width).
     origin: (2,) float32, where the canonical origin (between nose and eyes) lies in portrait space.
     """
@@ -77,5 +89,5 @@ def describe_head(keypoints: NDArray[np.float32]) -> HeadDescriptor:
     face = load_canonical_face()
     affine = affine_solver() @ keypoints  # (4, 3)
     scale = float(np.linalg.norm(affine[:2, :2]) / np.sqrt(2.0))
-    deform = (keypoints - (face @ affine[:3] + affine[3])) / scale
+    deform = (keypoints - (face @ affine[:3] + affine[3])) @ np.linalg.inv(affine[:3])  # back in the head's own axes
     return HeadDescriptor((affine[:3] / scale).reshape(-1), deform, scale, affine[3, :2])

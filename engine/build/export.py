@@ -148,7 +148,7 @@ def export_model(
         "decoder_inputs": decoder_inputs,
         # the source selection outside the graph weighs pose and expression as the attention does
         "selection": {
-            "pose": round(float(model.attention.pose_gain.detach()) ** 2, 3),
+            "face_pose": round(float(model.attention.pose_gain.detach()) ** 2, 3),
             "expression": round(float(model.attention.expression_gain.detach()) ** 2, 3),
         },
         "opset": OPSET,

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.headpose import expression_weights
+from engine.headpose import expression_weights, pose_weights
 from engine.models.config import WarpModelConfig
 from engine.models.landmark_field import Field
 from engine.models.layers import pixel_grid
@@ -64,14 +64,16 @@ class AttentionWarp(nn.Module):
     """Geometry-initialised cross-attention over a set of source pictures."""
 
     weights: Tensor
+    pose_weights: Tensor
 
     def __init__(self, config: WarpModelConfig) -> None:
         super().__init__()
         self.tokens, self.key_stride = config.tokens, config.key_stride
         self.register_buffer("weights", torch.from_numpy(expression_weights().copy()), persistent=False)
+        self.register_buffer("pose_weights", torch.from_numpy(pose_weights().copy()), persistent=False)
         self.log_sigma = nn.Parameter(torch.tensor(0.4).log())  # of a token's size
         self.expression_gain = nn.Parameter(torch.tensor(6.0))
-        self.pose_gain = nn.Parameter(torch.tensor(6.0))
+        self.pose_gain = nn.Parameter(torch.tensor(5.0))
         if config.decoder and config.extra:
             self.extra_key = nn.Parameter(torch.randn(config.extra, config.learned) * 0.1)
             self.extra_bias = nn.Parameter(torch.full((config.extra,), -12.0))  # start unattractive
@@ -131,6 +133,7 @@ class AttentionWarp(nn.Module):
         expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
         expression = field.near @ expression.transpose(1, 2)  # (B, M, K)
         pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None]  # (B, 1, K)
+        pose = pose * (field.near @ self.pose_weights[:, None])  # (B, M, K)
         fit = self.expression_gain.square() * expression + self.pose_gain.square() * pose
         return field.on_face * (sources.log_face[:, None] - fit) + (1 - field.on_face) * sources.log_stage[:, None]
 

@@ -128,7 +128,7 @@ class ImplicitWarp(nn.Module):
         pose = take(cache.pose, pick)
         if log_stage is None:
             gap = (field.pose[:, None] - pose).square().sum(-1)
-            log_stage = torch.log_softmax(-(self.attention.pose_gain.square()) * 10 * gap, -1)
+            log_stage = torch.log_softmax(-self.attention.pose_gain.square() * 10 * gap, -1)
         if log_face is None:
             log_face = torch.zeros_like(log_stage)
         learned = maps = value = None

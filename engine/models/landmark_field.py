@@ -96,7 +96,8 @@ class LandmarkField(nn.Module):
         affine = self.solver @ kp  # (B, 4, 3) canonical -> picture
         scale = affine[:, :2, :2].square().sum((1, 2)).mul(0.5).sqrt()  # (B,)
         s = scale[:, None, None]
-        deform = (kp - (self.canonical @ affine[:, :3] + affine[:, 3:])) / s  # (B, P, 3)
+        inverse = _inverse_transposed(affine[:, :3]).transpose(1, 2)
+        deform = (kp - (self.canonical @ affine[:, :3] + affine[:, 3:])) @ inverse  # (B, P, 3), in the head's axes
         xy = kp[..., :2]
 
         # Both the grid and the landmarks go through the rigid part in one call.
@@ -133,9 +134,7 @@ class LandmarkField(nn.Module):
         linear = affine[:, :3]
         turn = linear / scale[:, None, None]
         for _ in range(_POLAR_STEPS):
-            a, b, c = turn[:, 0], turn[:, 1], turn[:, 2]
-            cofactor = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
-            turn = 0.5 * (turn + cofactor / (a * cofactor[:, 0]).sum(-1)[:, None, None])
+            turn = 0.5 * (turn + _inverse_transposed(turn))
         size = (turn * linear).sum((1, 2)) / 3
         mixed = linear + self.rigidity * (size[:, None, None] * turn - linear)
         origin = affine[:, 3] + self.centre @ linear - self.centre @ mixed  # the upper face stays where it was
@@ -176,6 +175,13 @@ class LandmarkField(nn.Module):
         grid = self.grid.expand(b, -1, -1)
         flat = torch.cat([xyz, grid, field.on_face, local, *waves], -1)
         return flat.transpose(1, 2).reshape(b, FIELD_MAPS, t, t)
+
+
+def _inverse_transposed(matrix: Tensor) -> Tensor:
+    """Inverse transposed of (B, 3, 3) as cofactors over the determinant; `torch.linalg.inv` does not export."""
+    a, b, c = matrix[:, 0], matrix[:, 1], matrix[:, 2]
+    cofactor = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
+    return cofactor / (a * cofactor[:, 0]).sum(-1)[:, None, None]
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class ModelManifest:
     name: folder name. side_px: picture side. cache: names of the encoded tensors, in graph order.
     files: file name -> sha256. decoder: whether the graph has convolutions after the warp.
     decoder_inputs: tensors where the exact part of the graph ends and the convolutions begin.
-    pose_gain, expression_gain: logits per squared difference, for choosing sources as the attention weighs them.
+    face_pose_gain, expression_gain: logits per squared difference, for choosing sources as the attention weighs them.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ModelManifest:
     files: dict[str, str]
     decoder: bool
     decoder_inputs: tuple[str, ...]
-    pose_gain: float
+    face_pose_gain: float
     expression_gain: float
 
     def verify(self) -> None:
@@ -94,7 +94,7 @@ def load_manifest(model: str) -> ModelManifest:
             files=dict(data["files"]),
             decoder=bool(config["decoder"]),
             decoder_inputs=tuple(data["decoder_inputs"]),
-            pose_gain=float(gains["pose"]),
+            face_pose_gain=float(gains["face_pose"]),
             expression_gain=float(gains["expression"]),
         )
     except (ValueError, KeyError, TypeError) as error:

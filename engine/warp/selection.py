@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.headpose import HeadDescriptor, expression_weights
+from engine.headpose import HeadDescriptor, expression_weights, pose_weights
 from engine.landmarks import BROWS, EYES, IRISES, LIPS
 
 Array = NDArray[np.floating[Any]]
@@ -28,6 +28,7 @@ __all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
 # Where expressions differ; cheeks and forehead would only dilute them.
 _EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
 _WEIGHTS = expression_weights()[_EXPRESSIVE]
+_POSE_WEIGHTS = pose_weights()[_EXPRESSIVE]
 _HOLD, _HOLD_FLOOR = 0.12, 0.02  # what the picture in slot 1 is given for being there: relative, and in logits
 _BLINK_GAIN = 0.06  # logits that double the speed of a change in slot 1: what moves fast hides the change
 _JUMP = 3.0  # urgency at which slot 1 changes at once: a blink is over before a fade is
@@ -38,15 +39,16 @@ _FLOOR = 3e-4  # weight that counts as none; its logarithm stays finite
 
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
-    """Gains are in logits, as in the attention (`AttentionWarp.pose_gain` squared)."""
+    """Gains are in logits; those on the face are the attention's own (squared), from the model's manifest."""
 
-    pose: float = 36.0
-    expression: float = 36.0
+    stage_pose: float = 27.0
+    face_pose: float = 27.0
+    expression: float = 54.0
     stage_expression: float = 0.6  # of the mean expression cost: the stage follows the head, slot 1 the face
     sticky: float = 0.8  # logits a rival must be better by
-    fade_s: float = 0.08  # crossing from one stage to another
+    fade_s: float = 0.12  # crossing from one stage to another, when the head moves slowly
     face_fade_s: float = 0.06  # slot 1 out, and in again: a blink lasts 0.15 s
-    hurry: float = 4.0  # logits of misfit that double the fading speed
+    hurry: float = 1.0  # logits of misfit that double the speed; a fast turn hides a cut, and a slow fade is a ghost
     forget_s: float = 0.5  # after a gap this long nothing is faded
 
 
@@ -90,10 +92,10 @@ class SourceSelector:
         if count == 1:
             zero = np.zeros(1, np.float32)
             return SourceChoice(np.zeros(1, np.int64), zero, zero, np.ones(1, np.float32))
-        pose = s.pose * ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
+        pose = ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
         per_point = s.expression * _WEIGHTS * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
-        stage_cost = pose + s.stage_expression * per_point.mean(1)
-        per_point = pose[:, None] + per_point
+        stage_cost = s.stage_pose * pose + s.stage_expression * per_point.mean(1)
+        per_point = s.face_pose * pose[:, None] * _POSE_WEIGHTS + per_point
         gap_s = np.inf if self._last_ns is None else (time_ns - self._last_ns) / 1e9
         self._last_ns = time_ns
         if not 0 <= gap_s <= s.forget_s or self._stage < 0:
@@ -110,7 +112,7 @@ class SourceSelector:
         rival = int(stage_cost.argmin())
         misfit = float(stage_cost[self._stage] - stage_cost[rival])
         wants_stage = rival != self._stage and misfit > s.sticky
-        urgency = max(misfit, 0.0) / s.hurry
+        urgency = (max(misfit, 0.0) / s.hurry) ** 2
         if self._cross > 0:  # a crossing that has begun is finished, whatever the head does meanwhile
             target = self._second
         elif wants_stage:

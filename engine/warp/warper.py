@@ -79,7 +79,7 @@ class Warper:
         rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
         encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
         manifest = self._runner.manifest
-        gains = SelectionSettings(pose=manifest.pose_gain, expression=manifest.expression_gain)
+        gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
         return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops))
 

@@ -34,7 +34,7 @@ def manifest_of(folder: Path) -> ModelManifest:
     data = json.loads((folder / "manifest.json").read_text())
     return ModelManifest(
         folder.name, folder, data["config"]["side_px"], tuple(data["cache"]), data["files"], data["config"]["decoder"],
-        tuple(data["decoder_inputs"]), data["selection"]["pose"], data["selection"]["expression"],
+        tuple(data["decoder_inputs"]), data["selection"]["face_pose"], data["selection"]["expression"],
     )  # fmt: skip
 
 
