@@ -64,12 +64,14 @@ class AttentionWarp(nn.Module):
     """Geometry-initialised cross-attention over a set of source pictures."""
 
     weights: Tensor
+    importance: Tensor
     pose_weights: Tensor
 
     def __init__(self, config: WarpModelConfig) -> None:
         super().__init__()
         self.tokens, self.key_stride = config.tokens, config.key_stride
         self.register_buffer("weights", torch.from_numpy(expression_weights().copy()), persistent=False)
+        self.register_buffer("importance", 1 + 7 * (self.weights > 1).float(), persistent=False)
         self.register_buffer("pose_weights", torch.from_numpy(pose_weights().copy()), persistent=False)
         self.log_sigma = nn.Parameter(torch.tensor(0.4).log())  # of a token's size
         self.expression_gain = nn.Parameter(torch.tensor(6.0))
@@ -131,9 +133,15 @@ class AttentionWarp(nn.Module):
     def _preference(self, field: Field, sources: PickedSources) -> Tensor:
         """How much each driving token wants each source, (B, M, K): expression on the face, the stage elsewhere."""
         expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
-        expression = field.near @ expression.transpose(1, 2)  # (B, M, K)
-        pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None]  # (B, 1, K)
-        pose = pose * (field.near @ self.pose_weights[:, None])  # (B, M, K)
+        # Near a lip or a lid that landmark alone decides: averaged with the cheek around it, an open mouth lost.
+        say = self.importance[:, None]
+        each = torch.stack([self.importance * self.pose_weights, self.importance], -1).expand(
+            expression.shape[0], -1, -1
+        )
+        heard = field.near @ torch.cat([say * expression.transpose(1, 2), each], -1)  # (B, M, K + 2)
+        heard = heard / heard[..., -1:]
+        expression, pose_share = heard[..., :-2], heard[..., -2:-1]
+        pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None] * pose_share  # (B, M, K)
         fit = self.expression_gain.square() * expression + self.pose_gain.square() * pose
         return field.on_face * (sources.log_face[:, None] - fit) + (1 - field.on_face) * sources.log_stage[:, None]
 
