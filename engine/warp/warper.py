@@ -75,6 +75,7 @@ class Warper:
         alpha = np.stack([self._fit(image.alpha) for image in source_set.images])
         keypoints = np.stack([image.keypoints for image in source_set.images])
         backdrops = make_backdrops(rgb, alpha)
+        alpha[:, 0] = 0  # hair cut off by the upper edge ends there; continued, it stands on the head like a chimney
         person = separate_person(rgb, alpha, backdrops)
         rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
         encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
