@@ -29,7 +29,7 @@ __all__ = ["SelectionSettings", "SourceChoice", "SourceSelector"]
 _EXPRESSIVE = np.array(sorted({*LIPS, *EYES, *BROWS, *IRISES}))
 _WEIGHTS = expression_weights()[_EXPRESSIVE]
 _POSE_WEIGHTS = pose_weights()[_EXPRESSIVE]
-_HOLD, _HOLD_FLOOR = 0.12, 0.02  # what the picture in slot 1 is given for being there: relative, and in logits
+_HOLD, _HOLD_FLOOR = 0.12, 0.1  # what the picture in slot 1 is given for being there: relative, and in logits
 _BLINK_GAIN = 0.06  # logits that double the speed of a change in slot 1: what moves fast hides the change
 _JUMP = 3.0  # urgency at which slot 1 changes at once: a blink is over before a fade is
 _GAIN_CAP = 6.0  # logits at one landmark
@@ -42,6 +42,7 @@ class SelectionSettings:
     """Gains are in logits; those on the face are the attention's own (squared), from the model's manifest."""
 
     stage_pose: float = 27.0
+    stage_shift: float = 40.0  # of a head moved by its own half-width: the neck and what it covers move with it
     face_pose: float = 27.0
     expression: float = 54.0
     stage_expression: float = 0.6  # of the mean expression cost: the stage follows the head, slot 1 the face
@@ -75,6 +76,7 @@ class SourceSelector:
     def __init__(self, heads: list[HeadDescriptor], settings: SelectionSettings | None = None) -> None:
         self._settings = settings or SelectionSettings()
         self._pose = np.stack([head.pose for head in heads])  # (N, 9)
+        self._origin = np.stack([head.origin for head in heads])  # (N, 2)
         self._deform = np.stack([head.deform[_EXPRESSIVE] for head in heads])  # (N, E, 3)
         self.reset()
 
@@ -94,7 +96,8 @@ class SourceSelector:
             return SourceChoice(np.zeros(1, np.int64), zero, zero, np.ones(1, np.float32))
         pose = ((head.pose[None] - self._pose) ** 2).sum(1)  # (N,)
         per_point = s.expression * _WEIGHTS * ((head.deform[_EXPRESSIVE][None] - self._deform) ** 2).sum(-1)  # (N, E)
-        stage_cost = s.stage_pose * pose + s.stage_expression * per_point.mean(1)
+        shift = ((head.origin[None] - self._origin) ** 2).sum(1) / head.scale**2
+        stage_cost = s.stage_pose * pose + s.stage_shift * shift + s.stage_expression * per_point.mean(1)
         per_point = s.face_pose * pose[:, None] * _POSE_WEIGHTS + per_point
         gap_s = np.inf if self._last_ns is None else (time_ns - self._last_ns) / 1e9
         self._last_ns = time_ns
