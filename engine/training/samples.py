@@ -21,7 +21,7 @@ from torch import Tensor
 from engine.errors import DriverError, NoFaceInDriver
 from engine.evaluation.clips import EvalClip, list_clips, load_clip
 from engine.evaluation.protocol import Instruments
-from engine.warp.layers import make_backdrops, separate_person, shared_backdrop
+from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
 
 __all__ = ["Sample", "TuningClip", "draw_sample", "read_clips"]
 
@@ -87,7 +87,7 @@ def draw_sample(clips: Sequence[TuningClip], rng: np.random.Generator) -> Sample
     *sources, driving = rng.permutation(len(chosen.mattes))[: count + 1].tolist()
     rgb, alpha = chosen.clip.frames[sources], chosen.mattes[sources]
     backdrops = make_backdrops(rgb, alpha)
-    alpha[:, 0] = 0  # as the warper does it: hair cut off by the upper edge ends there
+    end_at_top(alpha)
     person = separate_person(rgb, alpha, backdrops)
     keypoints = torch.tensor(chosen.clip.keypoints)[None]
     return Sample(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.cv import cv2
 
-__all__ = ["fill_holes", "make_backdrops", "separate_person", "shared_backdrop"]
+__all__ = ["end_at_top", "fill_holes", "make_backdrops", "separate_person", "shared_backdrop"]
 
 _EDGE_PX = 3  # background this far from the person is surely clean
 _CLEAR = 0.03  # alpha below this shows pure background
@@ -54,6 +54,15 @@ def _background_known(alpha: Float) -> NDArray[np.bool_]:
 
 def _shrink(array: Float, size_wh: tuple[int, int]) -> Float:
     return np.asarray(cv2.resize(array, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def end_at_top(alpha: NDArray[np.uint8]) -> None:
+    """Clear the first row of mattes (N, R, R), in place: the warp repeats the border outwards.
+
+    Hair cut off by the upper edge then ends there; repeated, it stands on the head like a chimney. Shoulders at the
+    other edges are meant to go on.
+    """
+    alpha[:, 0] = 0
 
 
 def make_backdrops(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Float:

@@ -19,7 +19,7 @@ from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.runtime.select import open_runner
 from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
-from engine.warp.layers import make_backdrops, separate_person, shared_backdrop
+from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
 from engine.warp.selection import SelectionSettings, SourceSelector
 
 __all__ = ["PreparedSourceSet", "Warper", "open_warper"]
@@ -75,7 +75,7 @@ class Warper:
         alpha = np.stack([self._fit(image.alpha) for image in source_set.images])
         keypoints = np.stack([image.keypoints for image in source_set.images])
         backdrops = make_backdrops(rgb, alpha)
-        alpha[:, 0] = 0  # hair cut off by the upper edge ends there; continued, it stands on the head like a chimney
+        end_at_top(alpha)
         person = separate_person(rgb, alpha, backdrops)
         rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
         encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
