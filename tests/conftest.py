@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -11,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 __all__: list[str] = []
 
 _SEED = 20221102
+
+# Where a change is judged, the same examples every time; at a developer's desk hypothesis goes on looking.
+settings.register_profile("judge", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("judge")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

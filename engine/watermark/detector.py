@@ -34,7 +34,8 @@ def has_mark(rgb: NDArray[np.uint8]) -> bool:
     """Return whether the picture carries the visible mark in one of its corners.
 
     Convention:
-        found after JPEG, H.264 and uniform scaling; not after cropping, mirroring or stretching.
+        found after JPEG, H.264 and uniform scaling down to a short side of 240 px; not after cropping, mirroring or
+        stretching.
     """
     return any(score >= _FOUND for score in _scores(rgb))
 
