@@ -48,18 +48,19 @@ def affine_solver() -> NDArray[np.float32]:
 @functools.cache
 def expression_weights() -> NDArray[np.float32]:
     """Return how much a landmark's deformation counts when pictures are compared, (478,) float32."""
-    weight = np.ones(LANDMARK_COUNT, np.float32)
-    weight[list(LIPS)] = _LIP_WEIGHT
-    weight[list(EYES)] = _LID_WEIGHT
-    return freeze(weight)
+    return _by_region(lips=_LIP_WEIGHT, lids=_LID_WEIGHT)
 
 
 @functools.cache
 def pose_weights() -> NDArray[np.float32]:
     """Return how much a difference in head pose counts at a landmark, (478,) float32."""
+    return _by_region(lips=_LIP_POSE_WEIGHT, lids=_LID_POSE_WEIGHT)
+
+
+def _by_region(*, lips: float, lids: float) -> NDArray[np.float32]:
     weight = np.ones(LANDMARK_COUNT, np.float32)
-    weight[list(LIPS)] = _LIP_POSE_WEIGHT
-    weight[list(EYES)] = _LID_POSE_WEIGHT
+    weight[list(LIPS)] = lips
+    weight[list(EYES)] = lids
     return freeze(weight)
 
 

@@ -121,11 +121,17 @@ class OpenVinoRunner:
         self._encoder = None
 
     def _animator(self, picked: int) -> list[Any]:
-        """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask."""
-        with self._compile_lock:
-            if picked not in self._animators:
-                self._animators[picked] = self._build_animator(picked)
-            return self._animators[picked]
+        """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask.
+
+        A graph that is there is taken without the lock: a set that compiles another one must not hold up a frame.
+        """
+        stages = self._animators.get(picked)
+        if stages is None:
+            with self._compile_lock:
+                stages = self._animators.get(picked)
+                if stages is None:
+                    stages = self._animators[picked] = self._build_animator(picked)
+        return stages
 
     def _build_animator(self, picked: int) -> list[Any]:
         """Return the infer requests of a frame, in order: one, or the exact part and the decoder."""

@@ -62,7 +62,7 @@ class SourceChoice:
 
     pick: NDArray[np.int64]
     log_stage: NDArray[np.float32]
-    log_face: Array
+    log_face: NDArray[np.float32]
     share: NDArray[np.float32]
 
 
