@@ -13,7 +13,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import OutputUnwritable
+from engine.errors import DiskFull, OutputUnwritable
+from engine.sinks.base import is_disk_full
 from engine.training.render.background import draw_background
 from engine.training.render.loading import load_avatar
 from engine.training.render.looks import skin_albedo
@@ -59,8 +60,10 @@ def clip_frames(
 def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int, crf: int) -> int:
     """Write frames as H.264 and return their number; the file appears only when it is whole.
 
+    Shapes:
+        frames: (H, W, 3) RGB, or all (H, W) grey.
     Raises:
-        OutputUnwritable: the file cannot be written.
+        DiskFull, OutputUnwritable: the file cannot be written.
     """
     partial = path.with_suffix(".part")
     count = 0
@@ -71,18 +74,20 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int, crf:
     try:
         with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as file:
             stream = file.add_stream("libx264", rate=fps)
-            stream.pix_fmt = "yuv420p"
             # One thread: the encoder's output then depends on nothing but the frames.
             stream.options = {"crf": str(crf), "preset": "slow", "threads": "1"}
             for frame in frames:
+                kind = "rgb24" if frame.ndim == 3 else "gray"
                 if count == 0:
                     stream.height, stream.width = frame.shape[:2]
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+                    stream.pix_fmt = "yuv420p" if frame.ndim == 3 else "gray"
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)))
                 count += 1
             file.mux(stream.encode())
         partial.replace(path)
     except OSError as error:
-        raise OutputUnwritable(f"The clip cannot be written ({error.strerror}): {path}.") from error
+        kind_of = DiskFull if is_disk_full(error) else OutputUnwritable
+        raise kind_of(f"The clip cannot be written ({error.strerror}): {path}.", path=str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
     return count

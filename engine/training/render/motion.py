@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from engine.training.render.pose import VOWELS, Pose, blend_weights, expression_weights
 
-__all__ = ["FaceKey", "GazeKey", "HeadKey", "Score", "Speech", "random_score"]
+__all__ = ["MOODS", "FaceKey", "GazeKey", "HeadKey", "Reach", "Score", "Speech", "random_score"]
 
 # A blink: seconds from its middle, and how far the lids are closed then.
 _BLINK_AT_S, _BLINK_CLOSED = (-0.09, -0.02, 0.02, 0.06, 0.13, 0.22), (0.0, 0.92, 1.0, 1.0, 0.5, 0.0)
 _LID_FOLLOW = 0.38 / 16.0  # closure per degree of lowered gaze
 _SYLLABLE_S = (0.10, 0.19)
 _OPEN = ("a", "o", "e", "i", "uh")  # the vowels that open the mouth
+_TURN_DEG_S = 145.0  # mean speed of the widest moves; at its peak a minimum-jerk move is 1.9 times as fast
+
+MOODS = ("smile", "grin", "brows_up", "brows_down", "mouth_open", "surprise", "laugh", "kiss", "neutral")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ class Speech:
     start_s: float
     stop_s: float
     strength: float = 0.85
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a random performance turns the head, at most; yaw_deg: (least, most) of a turn to either side."""
+
+    yaw_deg: tuple[float, float] = (8.0, 32.0)
+    pitch_deg: tuple[float, float] = (-14.0, 15.0)
+    roll_deg: float = 11.0
 
 
 @dataclass(frozen=True)
@@ -174,18 +186,25 @@ def _noise(seed: int, time_s: float, *, period_s: float) -> NDArray[np.float64]:
     return np.asarray(waves.mean(axis=0) * 1.4)
 
 
-def random_score(seed: int, duration_s: float) -> Score:
-    """Return a lively performance that starts frontal and neutral; the same for the same seed."""
-    rng = np.random.default_rng([seed, 29])
+def random_score(
+    seed: int, duration_s: float, *, reach: Reach | None = None, moods: Sequence[str] = MOODS, talks: bool = True
+) -> Score:
+    """Return a lively performance that starts frontal and neutral; the same for the same seed.
+
+    Args:
+        reach: how far the head turns. moods: names of expressions to draw from. talks: speak in the second half.
+    """
+    rng, reach = np.random.default_rng([seed, 29]), reach or Reach()
     head, gaze, face = [HeadKey(0.0), HeadKey(0.35)], [GazeKey(0.0), GazeKey(0.4)], [FaceKey(0.0), FaceKey(0.4)]
     while head[-1].time_s < duration_s:
-        turn = np.sign(rng.normal()) * rng.uniform(8, 32)
+        turn = float(np.sign(rng.normal()) * rng.uniform(*reach.yaw_deg))
+        needed_s = abs(turn - head[-1].yaw_deg) / _TURN_DEG_S
         head.append(
             HeadKey(
-                head[-1].time_s + float(rng.uniform(0.45, 0.9)),
-                yaw_deg=float(turn),
-                pitch_deg=float(rng.uniform(-14, 15)),
-                roll_deg=float(rng.uniform(-11, 11)),
+                head[-1].time_s + max(float(rng.uniform(0.45, 0.9)), needed_s),
+                yaw_deg=turn,
+                pitch_deg=float(rng.uniform(*reach.pitch_deg)),
+                roll_deg=float(rng.uniform(-reach.roll_deg, reach.roll_deg)),
                 shift_m=(float(rng.normal(0, 0.010)), float(rng.normal(0, 0.005)), float(rng.normal(0, 0.018))),
             )
         )
@@ -198,9 +217,8 @@ def random_score(seed: int, duration_s: float) -> Score:
                 away * float(rng.normal(0, 5)),
             )
         )
-    moods = ("smile", "grin", "brows_up", "brows_down", "mouth_open", "surprise", "laugh", "kiss", "neutral")
     while face[-1].time_s < duration_s:
-        mood = str(rng.choice(moods))
+        mood = str(rng.choice(list(moods)))
         face.append(FaceKey(face[-1].time_s + float(rng.uniform(0.35, 0.8)), {mood: float(rng.uniform(0.5, 1.0))}))
     blinks = np.cumsum(rng.uniform(0.7, 1.9, int(duration_s / 0.7) + 2))
     return Score(
@@ -208,7 +226,7 @@ def random_score(seed: int, duration_s: float) -> Score:
         head=tuple(head),
         gaze=tuple(gaze),
         face=tuple(face),
-        speech=(Speech(0.5 * duration_s, 0.95 * duration_s),),
+        speech=(Speech(0.5 * duration_s, 0.95 * duration_s),) if talks else (),
         blinks_s=tuple(float(b) for b in blinks if b < duration_s),
         still_s=0.2,
         seed=seed,

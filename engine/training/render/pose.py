@@ -76,6 +76,10 @@ EXPRESSIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "sad": {**_both(mouthSad=0.8, sad=0.9)},
         "kiss": {"Kiss": 0.9},
         "pressed": {**_LIPS_PRESSED},
+        "disgust": {**_both(disgust=0.9)},
+        "teeth": {**_both(lipUp=0.9, lipDown=0.8, lipSide=0.4)},
+        "tongue_out": {"MouthOpen": 0.65, "OutMiddle_tg": 1.0},
+        "tongue_up": {"MouthOpen": 0.6, "CurlUp_Out_tg": 0.8},
         **{f"vowel_{name}": shape for name, shape in VOWELS.items() if name != "rest"},
     }
 )
