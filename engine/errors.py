@@ -4,7 +4,7 @@
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
     ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
-    │                          TooManySources, NoFaceInSource
+    │                          TooManySources, NoFaceInSource, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
@@ -47,6 +47,7 @@ __all__ = [
     "NoFaceInDriver",
     "NoFaceInSource",
     "OutputUnwritable",
+    "PackInvalid",
     "PuppeteerError",
     "ShapeError",
     "SinkError",
@@ -103,7 +104,7 @@ class ConfigVersionError(ConfigError):
 
 
 class SourceError(PuppeteerError):
-    """Something is wrong with a source picture or source set."""
+    """Something is wrong with a source picture, a source set or a training pack."""
 
     exit_code = 3
 
@@ -130,6 +131,10 @@ class TooManySources(SourceError):
 
 class NoFaceInSource(SourceError):
     """The tracker finds no face in a source picture."""
+
+
+class PackInvalid(SourceError):
+    """A training pack is missing, of another format version, damaged, or a split of it holds nothing."""
 
 
 class DriverError(PuppeteerError):

@@ -29,7 +29,7 @@ from engine.sources.picture import Picture, decode_picture
 from engine.sources.store import SetStore
 from engine.types import LANDMARK_COUNT, freeze
 
-__all__ = ["NEUTRAL_GREY", "AnalysedPicture", "analyse_picture", "default_cache_dir"]
+__all__ = ["NEUTRAL_GREY", "AnalysedPicture", "analyse_picture", "default_cache_dir", "on_grey"]
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ _Found = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
 def _ask(picture: Picture, analyser: SourceAnalyser) -> _Found:
-    flat = _flatten(picture)
+    flat = on_grey(picture)
     faces = analyser.keypoints(flat)
     if not faces:
         what = f"No face was found in picture {Path(picture.label).name}: expected one face, got none."
@@ -103,7 +103,7 @@ def _ask(picture: Picture, analyser: SourceAnalyser) -> _Found:
     return landmarks_px, np.array(matte, np.uint8)
 
 
-def _flatten(picture: Picture) -> NDArray[np.uint8]:
+def on_grey(picture: Picture) -> NDArray[np.uint8]:
     """Put a cut-out on grey: what lies under its transparent part is arbitrary and may confuse the tracker."""
     if picture.alpha is None:
         return picture.rgb
