@@ -66,8 +66,13 @@ def bench(
 
 @guarded
 def evaluate(
-    clips: Annotated[Path, typer.Option("--clips", metavar="DIR", help="Folder of video clips, one face each.")],
-    sources: CountsOption = "1,2,3,4",
+    clips: Annotated[
+        list[Path],
+        typer.Option(
+            "--clips", metavar="DIR", help="Folder of video clips, one face each; may be given several times."
+        ),
+    ],
+    sources: CountsOption = "1,2,3,4,8",
     models: Annotated[str, typer.Option("--models", metavar="NAME,…", help="Models to compare.")] = "lite",
     backend: BackendOption = "auto",
     json_file: JsonOption = None,
@@ -77,7 +82,7 @@ def evaluate(
     """Measure likeness.
 
     Every clip is rebuilt from a few of its own frames: the first and further ones chosen farthest-first are the
-    source pictures, every fourth of the others drives.
+    source pictures, every fourth of the others is driven and compared.
     """
     from engine.cli.console import progress
     from engine.evaluation import eval_tables, run_eval, write_json, write_sheet

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures: how good the picture is (`eval`) and how fast the engine is (`bench`). Any one thread, headless.
 
-    metrics.py        PSNR, L1, SSIM, landmark distance; pure functions
+    metrics.py        PSNR, L1, SSIM, landmark distance, jitter; pure functions
     clips.py          a video file → one fixed portrait crop with keypoints
+    plan.py           which frames of a clip are source pictures, scored, or show jitter
     protocol.py       same-identity reconstruction over clips, source counts and models: `run_eval`
-    eval_report.py    its result as a table and as JSON
+    eval_report.py    its result as values and as JSON
+    tables.py         … as tables
     sheet.py          its pictures: sources, driving, outputs
     scoring.py        one output against the truth
     baseline.py       the warper that warps nothing
@@ -27,10 +29,11 @@ from engine.lazy import lazy_names
 if TYPE_CHECKING:
     from engine.evaluation.bench import run_bench
     from engine.evaluation.bench_report import BenchReport, bench_tables
-    from engine.evaluation.eval_report import EvalReport, eval_tables
+    from engine.evaluation.eval_report import EvalReport
     from engine.evaluation.machine import write_json
     from engine.evaluation.protocol import run_eval
     from engine.evaluation.sheet import write_sheet
+    from engine.evaluation.tables import eval_tables
 
 __all__ = [
     "BenchReport",
@@ -49,7 +52,7 @@ __getattr__ = lazy_names(
         "BenchReport": "bench_report",
         "EvalReport": "eval_report",
         "bench_tables": "bench_report",
-        "eval_tables": "eval_report",
+        "eval_tables": "tables",
         "run_bench": "bench",
         "run_eval": "protocol",
         "write_json": "machine",

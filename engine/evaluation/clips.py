@@ -8,7 +8,7 @@ motion that is to be reproduced. The file is read twice instead of being held in
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from engine.sources.framing import SquareBox, cut_image, face_box
 from engine.track.base import Tracker
 from engine.types import Frame, freeze
 
-__all__ = ["CLIP_SUFFIXES", "EvalClip", "list_clips", "load_clip"]
+__all__ = ["CLIP_SUFFIXES", "EvalClip", "FoundClip", "find_clips", "list_clips", "load_clip"]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,36 @@ class EvalClip:
     @property
     def side_px(self) -> int:
         return self.frames.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClip:
+    """A clip's file and the name of the folder it counts for."""
+
+    path: Path
+    folder: str
+
+
+def find_clips(places: Sequence[Path]) -> list[FoundClip]:
+    """Return the video files of several folders, each once; a place may also be a single file.
+
+    A folder is called by its last name, or by as many of its last names as tell it from the others.
+
+    Raises:
+        DriverUnreadable: no such folder, or no video in it.
+    """
+    by_path = {path.resolve(): path for place in places for path in list_clips(place)}
+    parents = {path.parent for path in by_path}
+    return [FoundClip(path, _short_name(real.parent, parents)) for real, path in by_path.items()]
+
+
+def _short_name(folder: Path, folders: set[Path]) -> str:
+    """Return the shortest end of a folder's path that no other folder shares."""
+    for length in range(1, len(folder.parts)):
+        end = folder.parts[-length:]
+        if sum(other.parts[-length:] == end for other in folders) == 1:
+            return "/".join(end)
+    return str(folder)
 
 
 def list_clips(folder: Path) -> list[Path]:

@@ -1,23 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `eval` found: scores per clip, model and source count, their means, as tables and as JSON. Any thread."""
+"""What `eval` found: scores per clip, model and source count, their means, as plain values for JSON. Any thread."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["COPY", "ClipScores", "EvalReport", "Scores", "SheetBand", "eval_tables", "mean_scores"]
+__all__ = ["COPY", "ClipScores", "EvalReport", "Scores", "SheetBand", "mean_scores"]
 
 _PSNR_CAP_DB = 60.0  # an error of a quarter of one grey level; nobody sees a difference
 COPY = "copy"  # the row of the copy-source baseline
+
+_FIGURES = {
+    "psnr_db": "peak signal-to-noise ratio over the portrait, dB",
+    "psnr_face_db": "… inside the face's outline",
+    "psnr_eyes_db": "… around both eyes",
+    "psnr_mouth_db": "… around the mouth",
+    "psnr_outer_db": "… on the person without the face: hair, neck, clothes",
+    "psnr_background_db": "… outside the person",
+    "l1_255": "mean absolute difference, 0-255",
+    "ssim": "structural similarity (Wang 2004)",
+    "ms_ssim": "multi-scale structural similarity (Wang 2003)",
+    "akd_px": "mean distance of 478 landmarks found on output and truth, pixels of the portrait",
+    "akd_eyes_px": "… of the lids and irises",
+    "akd_mouth_px": "… of the lips",
+    "missing": "share of frames with a face on the truth and none on the output",
+    "jitter_px": "mean |second difference of output landmarks - that of the truth's|, pixels, consecutive frames",
+    "flicker_255": "mean absolute difference between the changes of output and truth from one scored frame to the next",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +41,12 @@ class Scores:
 
     psnr_db and its regions: higher is better; eyes, mouth and face are hulls of the driving keypoints, outer is the
     person without the face (hair, neck, clothes), background is outside the person's matte. l1_255: mean absolute
-    difference, 0-255. ssim: Wang 2004. akd_px: mean distance of 478 landmarks found on output and truth, in pixels
-    of the portrait. missing: share of frames in which a face is found on the truth but not on the output.
-    flicker_255: mean absolute difference between the frame-to-frame changes of output and truth, 0-255; a still
-    error does not count, an error that jumps does.
+    difference, 0-255. ssim: Wang 2004. ms_ssim: Wang 2003; NaN below 176 pixels. akd_px: mean distance of 478
+    landmarks found on output and truth, in pixels of the portrait; akd_eyes_px and akd_mouth_px: of lids and irises,
+    and of the lips. missing: share of frames in which a face is found on the truth but not on the output.
+    jitter_px: see `engine.evaluation.metrics.jitter_px`; of a whole clip, never of one frame. flicker_255: mean
+    absolute difference between the frame-to-frame changes of output and truth, 0-255; a still error does not count,
+    an error that jumps does.
     """
 
     psnr_db: float
@@ -40,20 +57,25 @@ class Scores:
     psnr_background_db: float
     l1_255: float
     ssim: float
+    ms_ssim: float
     akd_px: float
+    akd_eyes_px: float
+    akd_mouth_px: float
     missing: float
+    jitter_px: float
     flicker_255: float
 
 
 @dataclass(frozen=True, slots=True)
 class ClipScores:
-    """Mean scores of one model on one clip with one number of source pictures."""
+    """Mean scores of one model on one clip with one number of source pictures. folder: where the clip was found."""
 
     clip: str
     model: str
     sources: int
     frames: int
     scores: Scores
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +101,25 @@ class EvalReport:
     machine: Mapping[str, object] = field(default_factory=dict)
     bands: tuple[SheetBand, ...] = ()
 
-    def means(self) -> list[ClipScores]:
-        """Return the mean over clips of every model and source count, each clip counting the same."""
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the clips, in order of appearance."""
+        return list(dict.fromkeys(row.folder for row in self.rows))
+
+    def means(self, folder: str | None = None) -> list[ClipScores]:
+        """Return the mean over clips of every model and source count, each clip counting the same.
+
+        Args:
+            folder: only the clips of this folder; None takes all.
+        """
         groups: dict[tuple[str, int], list[ClipScores]] = {}
         for row in self.rows:
-            groups.setdefault((row.model, row.sources), []).append(row)
+            if folder is None or row.folder == folder:
+                groups.setdefault((row.model, row.sources), []).append(row)
         return [
-            ClipScores("mean", model, sources, sum(r.frames for r in rows), mean_scores(r.scores for r in rows))
+            ClipScores(
+                "mean", model, sources, sum(r.frames for r in rows), mean_scores(r.scores for r in rows), folder or ""
+            )
             for (model, sources), rows in groups.items()
         ]
 
@@ -93,12 +127,14 @@ class EvalReport:
         """Return plain values for JSON; what is not a finite number becomes None."""
         return {
             "protocol": "same-identity reconstruction; source 1 = first frame, others farthest-first in landmark "
-            "space; driving = every 4th other frame",
+            "space; scored = every 4th other frame; jitter on runs of consecutive frames between scored ones",
+            "figures": dict(_FIGURES),
             "machine": dict(self.machine),
             "engines": dict(self.engines),
             "skipped": dict(self.skipped),
-            "mean": [_plain(row) for row in self.means()],
-            "clips": [_plain(row) for row in self.rows],
+            "mean": _plain(self.means()),
+            "folders": {folder: _plain(self.means(folder)) for folder in self.folders},
+            "clips": _plain(self.rows),
         }
 
 
@@ -118,58 +154,10 @@ def mean_scores(scores: Iterable[Scores]) -> Scores:
     return Scores(*means)
 
 
-def eval_tables(report: EvalReport) -> list[Table]:
-    """Return the means and the figures per clip as two tables for a terminal."""
-    tables = [_table("Mean over clips", report.means(), with_clip=False)]
-    if len({row.clip for row in report.rows}) > 1:
-        tables.append(_table("Per clip", report.rows, with_clip=True))
-    return tables
-
-
-_COLUMNS = (
-    ("psnr_db", "PSNR", ".2f"),
-    ("psnr_face_db", "face", ".2f"),
-    ("psnr_eyes_db", "eyes", ".2f"),
-    ("psnr_mouth_db", "mouth", ".2f"),
-    ("psnr_outer_db", "outer", ".2f"),
-    ("psnr_background_db", "backg", ".2f"),
-    ("l1_255", "L1", ".2f"),
-    ("ssim", "SSIM", ".3f"),
-    ("akd_px", "AKD", ".2f"),
-    ("missing", "lost", ".0%"),
-    ("flicker_255", "flick", ".2f"),
-)
-_PER_CLIP = ("psnr_db", "psnr_face_db", "psnr_outer_db", "l1_255", "ssim", "akd_px", "missing")
-_CAPTION = (
-    "PSNR in dB over the portrait and its regions; L1 and flicker 0-255; AKD in pixels; "
-    "lost: share of frames without a face; outer: hair, neck and clothes; copy: the nearest source picture, unwarped"
-)
-
-
-def _table(title: str, rows: Sequence[ClipScores], *, with_clip: bool) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.caption, table.caption_justify = (None if with_clip else _CAPTION), "left"
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
-    for heading in (["clip"] if with_clip else []) + ["model"]:
-        table.add_column(heading, no_wrap=True, max_width=16)
-    # With clip names beside them, only these fit a terminal of 80 columns.
-    columns = [column for column in _COLUMNS if not with_clip or column[0] in _PER_CLIP]
-    for heading in ("N", *(heading for _, heading, _ in columns)):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _plain(rows: Sequence[ClipScores]) -> list[dict[str, Any]]:
+    plain = []
     for row in rows:
-        figures = [_spell(getattr(row.scores, name), form) for name, _, form in columns]
-        table.add_row(*([row.clip] if with_clip else []), row.model, str(row.sources), *figures)
-    return table
-
-
-def _spell(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else f"{value:{form}}"
-
-
-def _plain(row: ClipScores) -> dict[str, Any]:
-    flat = asdict(row)
-    flat["scores"] = {k: (round(v, 4) if math.isfinite(v) else None) for k, v in flat["scores"].items()}
-    return flat
+        flat = asdict(row)
+        flat["scores"] = {k: (round(v, 4) if math.isfinite(v) else None) for k, v in flat["scores"].items()}
+        plain.append(flat)
+    return plain

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from engine.cv import cv2
 from engine.evaluation.eval_report import Scores
-from engine.evaluation.metrics import hull_mask, l1_255, landmark_distance_px, psnr_db, ssim
-from engine.landmarks import FACE_OVAL, LEFT_EYE, LIPS, RIGHT_EYE
+from engine.evaluation.metrics import hull_mask, l1_255, landmark_distance_px, psnr_db, structural_similarity
+from engine.landmarks import EYES, FACE_OVAL, IRISES, LEFT_EYE, LIPS, RIGHT_EYE
 from engine.track.base import Tracker
 from engine.types import Frame, WarpedPortrait
 
-__all__ = ["Truth", "alpha_over", "score_frame"]
+__all__ = ["Truth", "alpha_over", "find_landmarks", "score_frame"]
 
 _NAN = float("nan")
+_EYE_POINTS, _MOUTH_POINTS = [*EYES, *IRISES], list(LIPS)
 _GROW_SHARE = 0.02  # eyes and mouth are judged with a rim of skin, over the side
 _BACKGROUND_BELOW = 13  # a matte value of 5 % and less counts as background
 _BACKGROUND_GAP_SHARE = 0.02  # kept away from the person's edge, over the side
@@ -58,7 +59,7 @@ class Truth:
         face = hull_mask(keypoints, groups=[FACE_OVAL], side_px=side_px)
         return cls(
             rgb,
-            _landmarks(judge, rgb),
+            find_landmarks(judge, rgb),
             face=face,
             eyes=hull_mask(keypoints, groups=[RIGHT_EYE, LEFT_EYE], side_px=side_px, grow_px=grow_px),
             mouth=hull_mask(keypoints, groups=[LIPS], side_px=side_px, grow_px=grow_px),
@@ -78,19 +79,23 @@ def score_frame(
     output: NDArray[np.uint8],
     truth: Truth,
     *,
+    found: NDArray[np.float32] | None,
     before: tuple[NDArray[np.uint8], Truth] | None,
-    judge: Tracker,
 ) -> Scores:
-    """Score one output.
+    """Score one output; `jitter_px`, which takes several frames, is left NaN.
 
     Args:
+        found: (478, 3) landmarks of the face on the output, pixels; None where the judge finds none.
         before: the output and truth of the frame before it, None for the first.
     """
-    akd_px = missing = _NAN
+    akd_px = akd_eyes_px = akd_mouth_px = missing = _NAN
     if truth.landmarks_px is not None:
-        found = _landmarks(judge, output)
         missing = float(found is None)
-        akd_px = _NAN if found is None else landmark_distance_px(found, truth.landmarks_px)
+        if found is not None:
+            akd_px = landmark_distance_px(found, truth.landmarks_px)
+            akd_eyes_px = landmark_distance_px(found[_EYE_POINTS], truth.landmarks_px[_EYE_POINTS])
+            akd_mouth_px = landmark_distance_px(found[_MOUTH_POINTS], truth.landmarks_px[_MOUTH_POINTS])
+    likeness = structural_similarity(output, truth.rgb)
     return Scores(
         psnr_db=psnr_db(output, truth.rgb),
         psnr_face_db=psnr_db(output, truth.rgb, mask=truth.face),
@@ -99,9 +104,13 @@ def score_frame(
         psnr_outer_db=psnr_db(output, truth.rgb, mask=truth.outer),
         psnr_background_db=psnr_db(output, truth.rgb, mask=truth.background),
         l1_255=l1_255(output, truth.rgb),
-        ssim=ssim(output, truth.rgb),
+        ssim=likeness.ssim,
+        ms_ssim=likeness.ms_ssim,
         akd_px=akd_px,
+        akd_eyes_px=akd_eyes_px,
+        akd_mouth_px=akd_mouth_px,
         missing=missing,
+        jitter_px=_NAN,
         flicker_255=_NAN if before is None else _flicker(output, truth.rgb, before[0], before[1].rgb),
     )
 
@@ -117,6 +126,7 @@ def _flicker(
     return float(np.abs(error - error_before).mean())
 
 
-def _landmarks(judge: Tracker, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def find_landmarks(judge: Tracker, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Return the landmarks of the face on one picture, (478, 3) pixels, or None."""
     motion = judge.track(Frame(0, 0, rgb))
     return None if motion is None else motion.landmarks_px

@@ -10,7 +10,7 @@ import pytest
 
 from engine.cv import cv2
 from engine.errors import DriverUnreadable, NoFaceInDriver
-from engine.evaluation.clips import list_clips, load_clip
+from engine.evaluation.clips import find_clips, list_clips, load_clip
 from engine.types import Frame, TrackedMotion
 from tests.helpers.source_faces import landmarks_at
 
@@ -95,3 +95,16 @@ def test_list_clips(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DriverUnreadable, match="holds no video: expected mp4, mpg"):
         list_clips(tmp_path / "empty")
+
+
+def test_several_folders_are_told_apart_by_name(tmp_path: Path):
+    for folder in ("real/dev", "drawn/dev", "more"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.mp4").touch()
+    places = [tmp_path / "real/dev", tmp_path / "drawn/dev", tmp_path / "more", tmp_path / "real/dev/a.mp4"]
+    found = find_clips(places)
+    assert [one.folder for one in found] == ["real/dev", "drawn/dev", "more"]
+    assert [one.path.name for one in found] == ["a.mp4"] * 3
+    assert [one.folder for one in find_clips(places[:1])] == ["dev"]
+    with pytest.raises(DriverUnreadable, match="does not exist"):
+        find_clips([*places, tmp_path / "none"])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import math
 from pathlib import Path
@@ -10,16 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from engine.errors import OutputUnwritable
 from engine.evaluation.baseline import CopyWarper
-from engine.evaluation.eval_report import COPY, EvalReport, Scores, eval_tables, mean_scores
+from engine.evaluation.eval_report import COPY, EvalReport, Scores, mean_scores
 from engine.evaluation.machine import write_json
-from engine.evaluation.metrics import l1_255, landmark_distance_px, psnr_db, ssim
-from engine.evaluation.protocol import evaluate_clip, plan_clip
+from engine.evaluation.metrics import jitter_px, l1_255, landmark_distance_px, psnr_db, ssim
+from engine.evaluation.plan import jitter_runs, plan_clip, telling_moments
+from engine.evaluation.protocol import evaluate_clip
 from engine.evaluation.scoring import alpha_over
 from engine.evaluation.sheet import write_sheet
+from engine.evaluation.tables import eval_tables
 from engine.geometry import to_px
+from engine.landmarks import EYES, IRISES, LIPS
 from engine.types import WarpedPortrait
 from tests.helpers.eval_clips import SIDE_PX, BlankWarper, LookupJudge, PerfectWarper, make_clip, whole_matte
 
@@ -34,21 +40,51 @@ def by_key(rows):
     return {(row.model, row.sources): row.scores for row in rows}
 
 
+def plan(most_sources):
+    return plan_clip(CLIP.keypoints, CLIP.captured_ns, most_sources=most_sources)
+
+
 def test_plan_keeps_sources_out_of_the_driving_frames():
-    sources, driving = plan_clip(CLIP.keypoints, most_sources=4)
-    assert sources[0] == 0
-    assert len(set(sources)) == 4
-    assert not set(sources) & set(driving)
-    assert driving == sorted(driving)
-    assert len(driving) == math.ceil((30 - 4) / 4)
-    shorter, _ = plan_clip(CLIP.keypoints, most_sources=2)
-    assert shorter == sources[:2]
+    whole = plan(4)
+    assert whole.sources[0] == 0
+    assert len(set(whole.sources)) == 4
+    assert not set(whole.sources) & set(whole.driving)
+    assert list(whole.scored) == sorted(whole.scored)
+    assert len(whole.scored) == math.ceil((30 - 4) / 4)
+    assert plan(2).sources == whole.sources[:2]
 
 
 def test_second_source_is_the_farthest_face():
-    sources, _ = plan_clip(CLIP.keypoints, most_sources=2)
     distances = np.linalg.norm((CLIP.keypoints - CLIP.keypoints[0]).reshape(30, -1), axis=1)
-    assert sources[1] == int(distances.argmax())
+    assert plan(2).sources[1] == int(distances.argmax())
+
+
+def test_runs_fill_gaps_between_scored_frames_and_stay_few():
+    times = np.arange(100, dtype=np.int64) * 40
+    scored = list(range(0, 100, 4))
+    runs = jitter_runs(scored, times)
+    assert len(runs) == 4
+    assert all(run == tuple(range(run[0], run[0] + 5)) and run[0] in scored for run in runs)
+    assert (runs[0][0], runs[-1][0]) == (0, 92), "they are spread over the clip"
+
+
+def test_runs_keep_clear_of_sources_and_of_gaps_in_time():
+    times = np.arange(24, dtype=np.int64) * 40
+    assert jitter_runs([0, 4, 8, 12, 16], times, kept_out=[2, 9, 18]) == ((4, 5, 6, 7, 8), (12, 13, 14, 15, 16))
+    times[6:] += 1000  # frames without a face are missing here
+    assert jitter_runs([0, 4, 8, 12, 16], times, kept_out=[2, 9, 18]) == ((12, 13, 14, 15, 16),)
+    assert jitter_runs([0, 4], np.arange(7, dtype=np.int64), kept_out=[3]) == ((0, 1, 2), (4, 5, 6)), "short if need be"
+    assert jitter_runs([0], np.arange(2, dtype=np.int64)) == ()
+    assert jitter_runs([0], np.arange(9, dtype=np.int64), kept_out=[1]) == ()
+
+
+def test_telling_moments_are_far_apart_and_in_order():
+    moments = telling_moments(CLIP.keypoints, tuple(range(1, 30)), count=3)
+    assert moments == sorted(moments)
+    assert len(moments) == 3
+    distances = np.linalg.norm((CLIP.keypoints - CLIP.keypoints[0]).reshape(30, -1), axis=1)
+    assert int(distances.argmax()) in moments
+    assert telling_moments(CLIP.keypoints, (4, 9), count=6) == [4, 9]
 
 
 def test_perfect_warper_scores_perfectly():
@@ -56,23 +92,32 @@ def test_perfect_warper_scores_perfectly():
     for scores in by_key(rows).values():
         for name in ("psnr_db", "psnr_face_db", "psnr_eyes_db", "psnr_mouth_db", "psnr_outer_db", "psnr_background_db"):
             assert getattr(scores, name) == math.inf, name
-        assert (scores.l1_255, scores.akd_px, scores.missing, scores.flicker_255) == (0, 0, 0, 0)
+        assert (scores.akd_px, scores.akd_eyes_px, scores.akd_mouth_px, scores.missing) == (0, 0, 0, 0)
+        assert (scores.l1_255, scores.jitter_px, scores.flicker_255) == (0, 0, 0)
         assert scores.ssim == pytest.approx(1)
 
 
 def test_copy_warper_gives_exactly_the_copy_baseline():
     rows, _ = evaluate({COPY: CopyWarper()}, counts=(1,))
-    sources, driving = plan_clip(CLIP.keypoints, most_sources=1)
-    first, truths = CLIP.frames[sources[0]], [CLIP.frames[index] for index in driving]
+    made = plan(1)
+    first, truths = CLIP.frames[made.sources[0]], [CLIP.frames[index] for index in made.scored]
     scores = rows[0].scores
-    assert rows[0].frames == len(driving)
+    assert rows[0].frames == len(made.scored)
     assert scores.psnr_db == pytest.approx(np.mean([min(psnr_db(first, truth), 60) for truth in truths]))
     assert scores.l1_255 == pytest.approx(np.mean([l1_255(first, truth) for truth in truths]))
     assert scores.ssim == pytest.approx(np.mean([ssim(first, truth) for truth in truths]))
-    pixels = [to_px(CLIP.keypoints[index][:, :2], side_px=SIDE_PX) for index in (0, *driving)]
-    expected = np.mean([landmark_distance_px(pixels[0], other) for other in pixels[1:]])
-    assert scores.akd_px == pytest.approx(expected, rel=1e-4)
+    pixels = to_px(CLIP.keypoints[..., :2], side_px=SIDE_PX)
+    for figure, points in (("akd_px", range(478)), ("akd_eyes_px", (*EYES, *IRISES)), ("akd_mouth_px", LIPS)):
+        part = pixels[:, list(points)]
+        expected = np.mean([landmark_distance_px(part[0], part[index]) for index in made.scored])
+        assert getattr(scores, figure) == pytest.approx(expected, rel=1e-4), figure
     assert scores.missing == 0
+    still = [np.stack([pixels[0]] * len(run)) for run in made.runs]
+    moving = [pixels[list(run)] for run in made.runs]
+    expected = np.mean([jitter_px(a, b) for a, b in zip(still, moving, strict=True)])
+    assert scores.jitter_px == pytest.approx(expected, rel=1e-4)
+    assert scores.jitter_px > 0
+    assert math.isnan(scores.ms_ssim), "five scales do not fit into 64 pixels"
 
 
 def test_copying_the_nearest_of_more_pictures_is_no_worse():
@@ -86,6 +131,7 @@ def test_lost_faces_are_counted_and_leave_no_distance():
     rows, _ = evaluate({"blank": BlankWarper(CLIP)}, counts=(2,))
     assert rows[0].scores.missing == 1
     assert math.isnan(rows[0].scores.akd_px)
+    assert math.isnan(rows[0].scores.jitter_px)
     assert rows[0].scores.psnr_db < 20
 
 
@@ -133,9 +179,9 @@ def test_report_as_tables_json_and_sheet(tmp_path: Path):
     assert means["perfect", 4]["akd_px"] == 0
     assert means["blank", 4]["missing"] == 1
     assert plain["skipped"] == {"bad.mp4": "no face"}
-    assert len(eval_tables(report)) == 1  # one clip: its figures are the means
-    (table,) = eval_tables(report)
-    assert table.row_count == 6
+    assert set(plain["figures"]) == set(Scores.__dataclass_fields__), "every key is explained"
+    tables = eval_tables(report)
+    assert [table.row_count for table in tables] == [6, 6]  # one clip: its figures are the means
     write_sheet(report, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         cell, label, gap = 160, 18, 3
@@ -145,6 +191,37 @@ def test_report_as_tables_json_and_sheet(tmp_path: Path):
         drawn = np.array(sheet)[gap + label : gap + label + cell, gap : gap + cell]
     expected = np.array(Image.fromarray(CLIP.frames[0]).resize((cell, cell), Image.Resampling.BOX))
     np.testing.assert_array_equal(drawn, expected)
+
+
+def test_folders_have_means_of_their_own_and_tables_fit_80_columns():
+    (row,), _ = evaluate({COPY: CopyWarper()}, counts=(1,))
+    named = [
+        dataclasses.replace(row, clip=name, folder=folder, scores=dataclasses.replace(row.scores, psnr_db=psnr))
+        for name, folder, psnr in (("a_clip_with_a_long_name", "real", 10.0), ("b", "real", 20.0), ("a", "drawn", 45.0))
+    ]
+    report = EvalReport(tuple(named))
+    assert report.folders == ["real", "drawn"]
+    assert [mean.scores.psnr_db for mean in (*report.means("real"), *report.means("drawn"), *report.means())] == [
+        15.0,
+        45.0,
+        25.0,
+    ]
+    plain = report.as_dict()
+    assert plain["folders"]["real"][0]["scores"]["psnr_db"] == 15.0
+    assert plain["clips"][2]["folder"] == "drawn"
+    titles = [str(table.title) for table in eval_tables(report)]
+    assert [title.split("mean over ")[-1] for title in titles[::2]] == [
+        "2 clips of real",
+        "1 clip of drawn",
+        "3 clips",
+        "Per clip",
+    ]
+    console = Console(width=80, file=io.StringIO())
+    for table in eval_tables(report):
+        console.print(table)
+        assert table.columns[-1].header in console.file.getvalue(), "no column is cut off"
+    assert max(len(line.rstrip()) for line in console.file.getvalue().splitlines()) <= 80
+    assert "…" not in console.file.getvalue().replace("a_clip_with_a_long_…", "")
 
 
 def test_reports_that_cannot_be_written(tmp_path: Path):
