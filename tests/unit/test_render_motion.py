@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.training.render.motion import FaceKey, GazeKey, HeadKey, Score, Speech, random_score
+from engine.training.render.motion import FaceKey, GazeKey, HeadKey, Reach, Score, Speech, random_score
 from engine.training.render.pose import Pose
 
 
@@ -76,6 +76,16 @@ def test_random_scores_start_frontal_move_and_repeat(seed: int) -> None:
     assert np.abs(np.diff(yaw)).max() < 16  # degrees per frame of 40 ms: quick, but human
     assert all(0 <= value <= 1 for pose in poses for value in pose.weights.values())
     assert course(random_score(seed, 4.0), 25) == poses
+
+
+def test_a_wide_reach_is_used_and_moved_in_human_time() -> None:
+    reach = Reach(yaw_deg=(8.0, 50.0), pitch_deg=(-25.0, 25.0), roll_deg=20.0)
+    poses = [p for seed in range(6) for p in course(random_score(seed, 6.0, reach=reach, talks=False), 25)]
+    for angle, most in (("yaw_deg", 50), ("pitch_deg", 25), ("roll_deg", 20)):
+        values = np.abs([getattr(p, angle) for p in poses])
+        assert 0.8 * most < values.max() < most + 6  # involuntary sway comes on top
+    fastest = max(np.abs(np.diff([p.yaw_deg for p in poses[k * 150 : (k + 1) * 150]])).max() for k in range(6))
+    assert fastest < 16
 
 
 def test_seeds_differ() -> None:

@@ -81,3 +81,19 @@ def info(
     _say(describe_pack(check))
     if check.faults:
         raise typer.Exit(PackInvalid.exit_code)
+
+
+@app.command()
+def shard(
+    pack: Annotated[Path, typer.Argument(help="Folder of the pack.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the shards.")],
+    megabytes: Annotated[int, typer.Option(min=1, help="Size of a shard.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Order of the items.")] = 1,
+    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+) -> None:
+    """Cut a pack into tar shards, for training on more than fits in memory."""
+    from engine.training.pack.shards import write_shards
+
+    with progress("cutting", quiet=quiet, unit="items") as advance:
+        counts = write_shards(pack, out, shard_bytes=megabytes * 1_000_000, seed=seed, advance=advance)
+    _say(", ".join(f"{split}: {count} shards" for split, count in counts.items()) + f" ({out})")

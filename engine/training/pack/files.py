@@ -105,6 +105,13 @@ def decode_frames(data: bytes, *, kind: str, grey: bool) -> Iterator[NDArray[np.
             stream = file.streams.video[0]
             stream.codec_context.thread_count = 1  # many short clips: whole clips are decoded side by side instead
             for frame in file.decode(stream):
-                yield frame.to_ndarray(format="gray" if grey else "rgb24")
+                yield _luma(frame) if grey else frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise Damaged(f"the video cannot be decoded: {error}") from error
+
+
+def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Return the brightness plane (R, R) as it was written: a conversion to grey would stretch its range."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width].copy()

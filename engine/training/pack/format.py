@@ -20,20 +20,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.errors import PackInvalid
 
-__all__ = ["FORMAT", "KINDS", "LANDMARKS", "MANIFEST", "SPLITS", "VERSION", "PackManifest", "StoredGroup", "StoredItem"]
-__all__ += ["read_manifest", "write_manifest"]
+__all__ = [
+    "FORMAT",
+    "KINDS",
+    "LANDMARKS",
+    "MANIFEST",
+    "SPLITS",
+    "VERSION",
+    "PackManifest",
+    "StoredGroup",
+    "StoredItem",
+    "parse_item",
+    "read_manifest",
+    "write_manifest",
+]
 
 FORMAT, VERSION = "bunraku-pack", 1
 MANIFEST, LANDMARKS = "manifest.json", "landmarks.npz"
 SPLITS = ("train", "dev")
 KINDS = ("clip", "still")
 _SUFFIX = {"clip": ".mp4", "still": ".jpg"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +133,10 @@ def read_manifest(folder: Path) -> PackManifest:
         raise PackInvalid(f"The folder is no finished pack: it has no {MANIFEST} ({folder}).", hint=hint) from error
     except (OSError, ValueError) as error:
         raise PackInvalid(f"The pack's manifest cannot be read: {error} ({path}).", hint="Build it again.") from error
-    return parse_manifest(tree, where=path)
+    return _parse(tree, path)
 
 
-def parse_manifest(tree: Any, *, where: Path) -> PackManifest:
-    """Return the manifest in a JSON tree.
-
-    Raises:
-        PackInvalid: another version, or a tree that does not follow the format.
-    """
+def _parse(tree: Any, where: Path) -> PackManifest:
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise PackInvalid(f"The manifest is not one of a training pack ({where}).", path=str(where))
     if tree.get("version") != VERSION:
@@ -139,26 +144,24 @@ def parse_manifest(tree: Any, *, where: Path) -> PackManifest:
         raise PackInvalid(what, hint="Build it again with this version.", path=str(where))
     try:
         values = {f.name: tree[f.name] for f in fields(PackManifest)}
-        values["groups"] = tuple(_build(StoredGroup, entry) for entry in values["groups"])
-        values["items"] = tuple(_build(StoredItem, entry) for entry in values["items"])
-        manifest = PackManifest(**values)
-        _check(manifest)
+        values["groups"] = tuple(StoredGroup(**entry) for entry in values["groups"])
+        values["items"] = tuple(parse_item(entry) for entry in values["items"])
+        return PackManifest(**values)
     except (KeyError, TypeError, ValueError) as error:
         what = f"The pack's manifest does not follow the format: {error} ({where})."
         raise PackInvalid(what, hint="Build it again.", path=str(where)) from error
-    return manifest
 
 
-def _build(kind: type[T], entry: Mapping[str, Any]) -> T:
-    return kind(**entry)
+def parse_item(entry: Mapping[str, Any]) -> StoredItem:
+    """Return the item in a JSON table.
 
-
-def _check(manifest: PackManifest) -> None:
-    if manifest.side_px < 1:
-        raise ValueError(f"side_px is {manifest.side_px}")
-    for item in manifest.items:
-        if item.split not in SPLITS or item.kind not in KINDS or item.frames < 1:
-            raise ValueError(f"item {item.label} has split {item.split}, kind {item.kind}, {item.frames} frames")
-        # Names become paths: a manifest from elsewhere must not reach outside its folder.
-        if any(not part or part != Path(part).name or part in (".", "..") for part in (item.group, item.name)):
-            raise ValueError(f"item {item.label!r} is no plain file name")
+    Raises:
+        TypeError, ValueError: keys or values that the format does not know.
+    """
+    item = StoredItem(**entry)
+    if item.split not in SPLITS or item.kind not in KINDS or item.frames < 1:
+        raise ValueError(f"item {item.label} has split {item.split}, kind {item.kind}, {item.frames} frames")
+    # Names become paths: a manifest from elsewhere must not reach outside its folder.
+    if any(part != Path(part).name or part in ("", ".", "..") for part in (item.group, item.name)):
+        raise ValueError(f"item {item.label!r} is no plain file name")
+    return item

@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Licence", "find_licence"]
+__all__ = ["NOT_STATED", "Licence", "find_licence"]
+
+NOT_STATED = "not stated"
 
 _FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt", "COPYING")
 _NAMES = (
@@ -20,7 +22,6 @@ _NAMES = (
     ("Attribution 4.0 International", "CC BY 4.0"),
     ("CC0 1.0 Universal", "CC0"),
 )
-NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True, slots=True)
