@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every back-end offers: encode a source set once, animate it once a frame."""
+"""What every back-end offers: encode a source set once, animate it once a frame.
+
+Two kinds of model: implicit warping is given landmarks; models with learned keypoints find their own on every picture.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 
 from engine.runtime.manifest import ModelManifest
 
-__all__ = ["EncodedSourceSet", "FrameInputs", "WarpRunner"]
+__all__ = ["EncodedSourceSet", "FrameInputs", "LearnedRunner", "Motion", "WarpRunner"]
+
+Motion = Mapping[str, NDArray[np.float32]]  # the motion tensors of one picture, without the batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +65,39 @@ class WarpRunner(Protocol):
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array may be reused by the next call."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+class LearnedRunner(Protocol):
+    """One loaded model with learned keypoints on one device.
+
+    Thread: `animate` and `detect` on the render thread only; `encode` on any thread.
+    """
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """The model it runs."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Back-end, version, device and precision."""
+        ...
+
+    def detect(self, rgb: NDArray[np.float32]) -> Motion:
+        """Return the motion tensors of one picture, (3, R, R) in [-1, 1]."""
+        ...
+
+    def encode(self, rgb: NDArray[np.float32]) -> tuple[EncodedSourceSet, Sequence[Motion]]:
+        """Encode N pictures, (N, 3, R, R) in [-1, 1]; returns their motion tensors too."""
+        ...
+
+    def animate(self, sources: EncodedSourceSet, motion: Motion) -> NDArray[np.float32]:
+        """Return the portrait, (3, R, R) in [-1, 1]; the array may be reused by the next call."""
         ...
 
     def close(self) -> None:

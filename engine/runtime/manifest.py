@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.assets import asset_root
 from engine.errors import ModelFileMissing, ModelMismatch
 
-__all__ = ["ModelManifest", "list_models", "load_manifest"]
+__all__ = ["IMPLICIT_WARP", "LEARNED_MOTION", "ModelManifest", "list_models", "load_manifest"]
 
 _FORMAT = 1
+IMPLICIT_WARP = "implicit_warp"
+# Models that find keypoints of their own on pictures, and the tensors in which they describe a face.
+LEARNED_MOTION: Mapping[str, tuple[str, ...]] = {
+    "fomm": ("position", "jacobian"),
+    "fv2v": ("canonical", "rotation", "translation", "expression"),
+    "implicit_warp_paper": ("position", "strength"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +30,13 @@ class ModelManifest:
     """One exported model.
 
     name: folder name. side_px: picture side. cache: names of the encoded tensors, in graph order.
-    files: file name -> sha256. decoder: whether the graph has convolutions after the warp.
-    decoder_inputs: tensors where the exact part of the graph ends and the convolutions begin.
-    face_pose_gain, expression_gain: logits per squared difference, for choosing sources as the attention weighs them.
+    files: file name -> sha256. model: its kind, `IMPLICIT_WARP` or one of `LEARNED_MOTION`.
+
+    Implicit warping alone: decoder: whether the graph has convolutions after the warp. decoder_inputs: tensors where
+    the exact part of the graph ends and the convolutions begin. face_pose_gain, expression_gain: logits per squared
+    difference, for choosing sources as the attention weighs them.
+
+    Learned keypoints alone: motion: tensor name -> shape for one picture, without the batch.
     """
 
     name: str
@@ -31,10 +44,17 @@ class ModelManifest:
     side_px: int
     cache: tuple[str, ...]
     files: dict[str, str]
-    decoder: bool
-    decoder_inputs: tuple[str, ...]
-    face_pose_gain: float
-    expression_gain: float
+    decoder: bool = False
+    decoder_inputs: tuple[str, ...] = ()
+    face_pose_gain: float = 0.0
+    expression_gain: float = 0.0
+    model: str = IMPLICIT_WARP
+    motion: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the model finds keypoints of its own, on the driving picture too."""
+        return self.model in LEARNED_MOTION
 
     def verify(self) -> None:
         """Compare every file with its hash.
@@ -85,20 +105,41 @@ def load_manifest(model: str) -> ModelManifest:
                 f"Model '{model}' has manifest format {data['format']}, this program reads {_FORMAT}: {path}.",
                 hint="Install a matching version of Bunraku.",
             )
-        config, gains = data["config"], data["selection"]
+        kind = data.get("model", IMPLICIT_WARP)
+        if kind != IMPLICIT_WARP and kind not in LEARNED_MOTION:
+            known = ", ".join((IMPLICIT_WARP, *LEARNED_MOTION))
+            raise ModelMismatch(
+                f"Model '{model}' is of kind '{kind}', this program runs {known}: {path}.",
+                hint="Install a matching version of Bunraku.",
+            )
         return ModelManifest(
             name=model,
             folder=folder,
-            side_px=int(config["side_px"]),
+            side_px=int(data["config"]["side_px"]),
             cache=tuple(data["cache"]),
             files=dict(data["files"]),
-            decoder=bool(config["decoder"]),
-            decoder_inputs=tuple(data["decoder_inputs"]),
-            face_pose_gain=float(gains["face_pose"]),
-            expression_gain=float(gains["expression"]),
+            model=kind,
+            **(_implicit_fields(data) if kind == IMPLICIT_WARP else {"motion": _motion_shapes(data["motion"], kind)}),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelMismatch(
             f"The manifest of model '{model}' cannot be read ({error}): {path}.",
             hint="Install Bunraku again (python3 run.py).",
         ) from error
+
+
+def _implicit_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    gains = data["selection"]
+    return {
+        "decoder": bool(data["config"]["decoder"]),
+        "decoder_inputs": tuple(data["decoder_inputs"]),
+        "face_pose_gain": float(gains["face_pose"]),
+        "expression_gain": float(gains["expression"]),
+    }
+
+
+def _motion_shapes(motion: Mapping[str, Any], kind: str) -> dict[str, tuple[int, ...]]:
+    """Return the motion tensors in the kind's order; a ValueError names what is missing or too much."""
+    if set(motion) != set(LEARNED_MOTION[kind]):
+        raise ValueError(f"expected motion tensors {', '.join(LEARNED_MOTION[kind])}, got {', '.join(motion)}")
+    return {name: tuple(int(length) for length in motion[name]) for name in LEARNED_MOTION[kind]}

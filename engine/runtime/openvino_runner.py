@@ -11,7 +11,6 @@ gather has static shapes; N stays open, so changing to a set of another size com
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -19,15 +18,13 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.errors import BackendUnavailable, InferenceFailed, ModelMismatch
 from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
+from engine.runtime.openvino_device import OpenVinoDevice
 from engine.runtime.openvino_split import split_model
 from engine.types import MAX_SOURCES
 
 __all__ = ["OpenVinoRunner"]
-
-_MAX_THREADS = 8  # beyond this the 32×32 token grid splits too finely to gain
 
 
 class OpenVinoRunner:
@@ -48,27 +45,8 @@ class OpenVinoRunner:
         self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0, precision: str = "auto"
     ) -> None:
         manifest.verify()
-        self._manifest, self._device = manifest, device
-        self._threads = threads or min(_usable_cores(), _MAX_THREADS)
-        self._core = ov.Core()
-        available = self._core.available_devices
-        if device.split(".")[0] not in {name.split(".")[0] for name in available}:
-            raise BackendUnavailable(
-                f"OpenVINO has no device '{device}' here; it sees: {', '.join(available) or 'none'}.",
-                hint="Use --backend openvino (CPU), or install the device's driver.",
-            )
-        try:
-            capable = "BF16" in self._core.get_property(device, "OPTIMIZATION_CAPABILITIES")
-        except RuntimeError as error:  # a device number that is not there, or a driver that does not start
-            raise BackendUnavailable(
-                f"OpenVINO cannot use '{device}': {_last_line(error)}", hint="Use --backend openvino (CPU)."
-            ) from error
-        self._half = manifest.decoder and (precision == "bf16" or (precision == "auto" and capable))
-        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if device.startswith(("CPU", "GPU")):
-            self._settings["INFERENCE_PRECISION_HINT"] = "f32"
-        if device.startswith("CPU"):
-            self._settings["INFERENCE_NUM_THREADS"] = self._threads
+        self._manifest, self._device = manifest, OpenVinoDevice(device, threads=threads)
+        self._half = manifest.decoder and (precision == "bf16" or (precision == "auto" and self._device.computes_bf16))
         self._encode_lock, self._compile_lock = threading.Lock(), threading.Lock()
         self._encoder: Any = None
         self._animators: dict[int, list[Any]] = {}
@@ -81,9 +59,7 @@ class OpenVinoRunner:
     @property
     def description(self) -> str:
         """Back-end, version, device and precision."""
-        version = ".".join(ov.__version__.split("-")[0].split(".")[:2])
-        place = f"{self._device} ({self._threads} threads)" if self._device == "CPU" else self._device
-        return f"openvino {version} on {place}, {'fp32 + bf16 decoder' if self._half else 'fp32'}"
+        return f"{self._device.description}, {'fp32 + bf16 decoder' if self._half else 'fp32'}"
 
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
@@ -91,15 +67,12 @@ class OpenVinoRunner:
         with self._encode_lock:
             if self._encoder is None:
                 self._encoder = self._compile(self._read("encode.onnx", {})).create_infer_request()
-            self._infer(
-                self._encoder, {"rgba": pictures, "keypoints": np.ascontiguousarray(keypoints[None], np.float32)}
-            )
+            faces = np.ascontiguousarray(keypoints[None], np.float32)
+            self._device.infer(self._encoder, {"rgba": pictures, "keypoints": faces})
             tensors = {name: self._encoder.get_tensor(name).data.copy() for name in self._manifest.cache}
         tensors["rgba"] = pictures
         self._animator(min(2, len(rgba)))  # compiled now, not while the first frame waits
-        # Wrapped once here: OpenVINO then reads them in place, frame after frame, without a copy.
-        wrapped = {name: ov.Tensor(np.ascontiguousarray(array), shared_memory=True) for name, array in tensors.items()}
-        return EncodedSourceSet(len(rgba), wrapped)
+        return EncodedSourceSet(len(rgba), {name: self._device.wrap(array) for name, array in tensors.items()})
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
@@ -110,9 +83,9 @@ class OpenVinoRunner:
             "log_stage": inputs.log_stage[None],
             "log_face": inputs.log_face[None],
         }
-        self._infer(stages[0], {**sources.tensors, **frame})
+        self._device.infer(stages[0], {**sources.tensors, **frame})
         if len(stages) == 2:
-            self._infer(stages[1], {name: stages[0].get_tensor(name) for name in self._manifest.decoder_inputs})
+            self._device.infer(stages[1], {name: stages[0].get_tensor(name) for name in self._manifest.decoder_inputs})
         return np.asarray(stages[-1].get_output_tensor(0).data[0])
 
     def close(self) -> None:
@@ -148,14 +121,7 @@ class OpenVinoRunner:
         Raises:
             ModelMismatch: the file is damaged or gone.
         """
-        path = self._manifest.folder / file
-        try:
-            model = self._core.read_model(path)
-        except RuntimeError as error:  # the graphs are read when first needed: a file may have gone since
-            raise ModelMismatch(
-                f"OpenVINO cannot read {file} of '{self._manifest.name}': {_last_line(error)}: {path}.",
-                hint="Install Bunraku again (python3 run.py).",
-            ) from error
+        model = self._device.read(self._manifest, file)
         shapes = {}
         for port in model.inputs:
             shape, name = port.partial_shape, port.any_name
@@ -168,34 +134,4 @@ class OpenVinoRunner:
         return model
 
     def _compile(self, model: ov.Model, **settings: str) -> Any:
-        try:
-            return self._core.compile_model(model, self._device, {**self._settings, **settings})
-        except RuntimeError as error:
-            raise BackendUnavailable(
-                f"OpenVINO cannot compile '{self._manifest.name}' for {self._device}: {_last_line(error)}",
-                hint="Use --backend openvino (CPU).",
-            ) from error
-
-    def _infer(self, request: Any, feeds: dict[str, Any]) -> None:
-        try:
-            for name, value in feeds.items():
-                tensor = value if isinstance(value, ov.Tensor) else ov.Tensor(np.ascontiguousarray(value))
-                request.set_tensor(name, tensor)
-            request.infer()
-        except RuntimeError as error:
-            raise InferenceFailed(
-                f"OpenVINO failed on {self._device}: {_last_line(error)}", hint="Restart the run."
-            ) from error
-
-
-def _usable_cores() -> int:
-    """Cores this process may use: containers and `taskset` allow fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
-
-
-def _last_line(error: BaseException) -> str:
-    """OpenVINO's own words: before them stand the places in its source that they passed."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+        return self._device.compile(model, name=self._manifest.name, **settings)

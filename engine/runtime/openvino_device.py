@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One OpenVINO device: opened, described, and its errors turned into sentences. What both OpenVINO runners share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from engine.errors import BackendUnavailable, InferenceFailed, ModelMismatch
+from engine.runtime.manifest import ModelManifest
+
+__all__ = ["OpenVinoDevice"]
+
+_MAX_THREADS = 8  # beyond this the 32×32 token grid splits too finely to gain
+
+
+class OpenVinoDevice:
+    """A device that compiles and runs graphs in float32, for latency.
+
+    Args:
+        name: OpenVINO device name, e.g. CPU, GPU, GPU.1, NPU.
+        threads: CPU threads; 0 takes the machine's cores up to 8.
+
+    Raises:
+        BackendUnavailable: no such device, or its driver does not start.
+    """
+
+    def __init__(self, name: str = "CPU", *, threads: int = 0) -> None:
+        self.name = name
+        self._threads = threads or min(_usable_cores(), _MAX_THREADS)
+        self._core = ov.Core()
+        available = self._core.available_devices
+        if name.split(".")[0] not in {each.split(".")[0] for each in available}:
+            raise BackendUnavailable(
+                f"OpenVINO has no device '{name}' here; it sees: {', '.join(available) or 'none'}.",
+                hint="Use --backend openvino (CPU), or install the device's driver.",
+            )
+        try:
+            self.computes_bf16 = "BF16" in self._core.get_property(name, "OPTIMIZATION_CAPABILITIES")
+        except RuntimeError as error:  # a device number that is not there, or a driver that does not start
+            raise BackendUnavailable(
+                f"OpenVINO cannot use '{name}': {_last_line(error)}", hint="Use --backend openvino (CPU)."
+            ) from error
+        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if name.startswith(("CPU", "GPU")):
+            self._settings["INFERENCE_PRECISION_HINT"] = "f32"
+        if name.startswith("CPU"):
+            self._settings["INFERENCE_NUM_THREADS"] = self._threads
+
+    @property
+    def description(self) -> str:
+        """Back-end, version and device, e.g. `openvino 2026.4 on CPU (2 threads)`."""
+        version = ".".join(ov.__version__.split("-")[0].split(".")[:2])
+        place = f"{self.name} ({self._threads} threads)" if self.name == "CPU" else self.name
+        return f"openvino {version} on {place}"
+
+    def read(self, manifest: ModelManifest, file: str) -> ov.Model:
+        """Read one graph of a model.
+
+        Raises:
+            ModelMismatch: the file is damaged or gone.
+        """
+        path = manifest.folder / file
+        try:
+            return self._core.read_model(path)
+        except RuntimeError as error:  # the graphs are read when first needed: a file may have gone since
+            raise ModelMismatch(
+                f"OpenVINO cannot read {file} of '{manifest.name}': {_last_line(error)}: {path}.",
+                hint="Install Bunraku again (python3 run.py).",
+            ) from error
+
+    def compile(self, model: ov.Model, *, name: str, **settings: str) -> Any:
+        """Compile a graph of the model called `name`; `settings` win over the device's own.
+
+        Raises:
+            BackendUnavailable: the device cannot compile it.
+        """
+        try:
+            return self._core.compile_model(model, self.name, {**self._settings, **settings})
+        except RuntimeError as error:
+            raise BackendUnavailable(
+                f"OpenVINO cannot compile '{name}' for {self.name}: {_last_line(error)}",
+                hint="Use --backend openvino (CPU).",
+            ) from error
+
+    def infer(self, request: Any, feeds: Mapping[str, Any]) -> None:
+        """Run an infer request; arrays are read in place where they are contiguous.
+
+        Raises:
+            InferenceFailed: the device failed, or a feed does not fit.
+        """
+        try:
+            for name, value in feeds.items():
+                tensor = value if isinstance(value, ov.Tensor) else ov.Tensor(np.ascontiguousarray(value))
+                request.set_tensor(name, tensor)
+            request.infer()
+        except RuntimeError as error:
+            raise InferenceFailed(
+                f"OpenVINO failed on {self.name}: {_last_line(error)}", hint="Restart the run."
+            ) from error
+
+    @staticmethod
+    def wrap(array: NDArray[Any]) -> ov.Tensor:
+        """Wrap an array once, so that OpenVINO reads it in place, frame after frame, without a copy."""
+        return ov.Tensor(np.ascontiguousarray(array), shared_memory=True)
+
+
+def _usable_cores() -> int:
+    """Cores this process may use: containers and `taskset` allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def _last_line(error: BaseException) -> str:
+    """OpenVINO's own words: before them stand the places in its source that they passed."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
