@@ -4,15 +4,16 @@
     Frame → tracker → retargeter → warper → compositor → watermark gate → OutputFrame
 
 No threads, no queues: benchmarks, evaluation, the command line and tests call `render` directly; `engine.pipeline`
-puts threads around it. The driving frame's pixels go to the tracker and nowhere else. Without a face the last pose is
-held, then faded to the holding card; when the face is back the character returns.
+puts threads around it. The driving frame's pixels go to the tracker and, for models that find keypoints of their own
+(`engine.warp.base.NeedsPortrait`), the performer's portrait goes to their detector; nowhere else. Without a face the
+last pose is held, then faded to the holding card; when the face is back the character returns.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,10 +32,12 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
+from engine.sources.driving_crop import DrivingCrop
 from engine.stats import StageTimes
 from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral
 from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
+from engine.warp.base import NeedsPortrait
 from engine.watermark.card import draw_card
 from engine.watermark.gate import seal
 
@@ -67,7 +70,7 @@ class MotionRetargeter(Protocol):
 
 
 class PortraitWarper(Protocol):
-    """What the renderer needs of `engine.warp.warper.Warper`."""
+    """What the renderer needs of a warper; one that is a `NeedsPortrait` too gets the driving portrait with a query."""
 
     @property
     def description(self) -> str:
@@ -121,6 +124,8 @@ class Renderer:
         self._tracker, self._retargeter, self._warper, self._compositor = tracker, retargeter, warper, compositor
         self._clock: Clock = clock or SystemClock()
         self._settings = settings or LiveSettings(output=compositor.settings, motion=retargeter.settings)
+        self._reader = warper if isinstance(warper, NeedsPortrait) else None
+        self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
@@ -147,6 +152,11 @@ class Renderer:
         """The warper's line for the start of a run."""
         return self._warper.description
 
+    @property
+    def needs_portrait(self) -> bool:
+        """Whether the model looks at the driving picture itself, the neutral one included."""
+        return self._reader is not None
+
     def set_settings(self, settings: LiveSettings) -> None:
         """Use other settings from the next frame on.
 
@@ -155,6 +165,8 @@ class Renderer:
         """
         self._compositor.set_settings(settings.output)
         self._retargeter.settings = settings.motion
+        if self._reader is not None:
+            self._reader.set_motion(settings.motion.motion)
         if settings.output.size_wh != self._settings.output.size_wh:
             self._picture = None
         self._settings = settings
@@ -183,10 +195,21 @@ class Renderer:
         """
         self.use(self.prepare(source_set))
 
-    def set_neutral(self, neutral: Neutral | None) -> None:
-        """Measure motion from this rest pose from the next frame on; ends a calibration."""
+    def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
+        """Measure motion from this rest pose from the next frame on; ends a calibration.
+
+        Args:
+            frame: the driving frame that shows it, for a model that `needs_portrait`; without it the next one serves.
+        """
         self._calibrator = None
         self._retargeter.neutral = neutral
+        if self._reader is None or self._crop is None:
+            return
+        self._crop.reset()
+        portrait = None
+        if neutral is not None and frame is not None:
+            portrait = self._crop.cut(frame.rgb, neutral.landmarks_px)
+        self._reader.set_neutral(portrait)
 
     def start_calibration(self, *, keep_trying: bool = False) -> None:
         """Take the performer's neutral pose from the next half second; `keep_trying` goes on after a rejection."""
@@ -195,8 +218,7 @@ class Renderer:
     def reset(self) -> None:
         """Forget the past: the camera or the clip changed. Neutral, character and settings stay."""
         self._tracker.reset()
-        self._retargeter.reset()
-        self._warper.reset()
+        self._forget_motion()
 
     def render(self, frame: Frame) -> OutputFrame:
         """Render one driving frame.
@@ -213,8 +235,10 @@ class Renderer:
             self._note_face(False)
             return self._without_character(frame.captured_ns, LOOKING, StageTimes(track_ns=tracked_ns - started_ns))
         self._come_back(frame.captured_ns)
-        self._calibrate(motion)
+        self._calibrate(motion, frame)
         query = self._retargeter.retarget(motion)
+        if self._crop is not None:
+            query = replace(query, portrait=self._crop.cut(frame.rgb, motion.landmarks_px))
         retargeted_ns = time.perf_counter_ns()
         portrait = self._warper.warp(query)
         warped_ns = time.perf_counter_ns()
@@ -274,12 +298,17 @@ class Renderer:
         """Raise the character's share again after a loss, and forget filters that are too old to be continued."""
         waits = self._settings.pipeline
         if self._face_found is False and (at_ns - self._tracked_ns) / NS_PER_S > waits.hold_s:
-            self._retargeter.reset()
-            self._warper.reset()
+            self._forget_motion()
         step = (at_ns - self._output_ns) / NS_PER_S / waits.recover_s if waits.recover_s > 0 else 1.0
         self._shown = 1.0 if self._shown is None else min(1.0, self._shown + max(0.0, step))
         self._tracked_ns = at_ns
         self._note_face(True)
+
+    def _forget_motion(self) -> None:
+        self._retargeter.reset()
+        self._warper.reset()
+        if self._crop is not None:
+            self._crop.reset()
 
     def _note_face(self, found: bool) -> None:
         if found != self._face_found:
@@ -290,7 +319,7 @@ class Renderer:
             elif was is not None:
                 self.listener(TrackingRecovered(now_ns))
 
-    def _calibrate(self, motion: TrackedMotion) -> None:
+    def _calibrate(self, motion: TrackedMotion, frame: Frame) -> None:
         if self._calibrator is None:
             return
         try:
@@ -301,7 +330,7 @@ class Renderer:
             self.listener(CalibrationFailed(self._clock.now_ns(), error))
             return
         if neutral is not None:
-            self.set_neutral(neutral)
+            self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
 
     def _output(self, picture: NDArray[np.uint8] | None, reason: str, at_ns: int) -> OutputFrame:

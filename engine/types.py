@@ -84,13 +84,21 @@ class TrackedMotion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """Driving keypoints retargeted to the character. keypoints: (478, 3) float32, portrait space."""
+    """What the character is to do in one frame.
+
+    keypoints: (478, 3) float32, portrait space; the driving keypoints retargeted to the character. portrait: (R, R, 3)
+    uint8 RGB, the performer's face cut out of the driving frame; only for models that find keypoints of their own on
+    it, None for all others, so that driving pixels go no further than they must.
+    """
 
     captured_ns: int
     keypoints: NDArray[np.float32]
+    portrait: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         _check("Query.keypoints", self.keypoints, (LANDMARK_COUNT, 3), np.float32)
+        if self.portrait is not None:
+            _check("Query.portrait", self.portrait, (None, self.portrait.shape[0], 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

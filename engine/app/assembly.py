@@ -26,7 +26,7 @@ from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
 from engine.types import Frame, SourceSet
-from engine.warp.warper import open_warper
+from engine.warp import open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
 
@@ -102,7 +102,8 @@ def build_renderer(
     """
     settings = settings or LiveSettings()
     with ExitStack() as opened:
-        warper = opened.enter_context(open_warper(model=model, backend=backend))
+        warper = open_warper(model=model, backend=backend)
+        opened.enter_context(closing(warper))
         loaded = (
             source_set
             if isinstance(source_set, SourceSet)

@@ -24,7 +24,7 @@ from engine.sinks.base import Sink
 from engine.sinks.mp4 import Mp4Sink
 from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
-from engine.types import TrackedMotion
+from engine.types import Frame, TrackedMotion
 
 __all__ = ["AnimateJob", "Animation", "animate", "neutral_of", "render_all"]
 
@@ -116,7 +116,18 @@ def _calibrate(renderer: Renderer, driving: str) -> None:
     if driving.startswith(_LIVE):
         renderer.start_calibration(keep_trying=True)
     else:
-        renderer.set_neutral(neutral_of(driving))
+        neutral = neutral_of(driving)
+        frame = _frame_at(driving, neutral.captured_ns) if renderer.needs_portrait else None
+        renderer.set_neutral(neutral, frame=frame)
+
+
+def _frame_at(driving: str, captured_ns: int) -> Frame | None:
+    """Read a driving file up to the frame of a time; None where the file ends before it."""
+    with open_camera(driving, paced=False) as camera:
+        while (frame := camera.read()) is not None:
+            if frame.captured_ns >= captured_ns:
+                return frame
+    return None
 
 
 def neutral_of(driving: str) -> Neutral:

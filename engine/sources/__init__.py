@@ -6,6 +6,7 @@
     manifest.py    set.toml
     analysis.py    landmarks and matte of a picture, cached or computed by a `SourceAnalyser`
     framing.py     picture pixels → portrait space
+    driving_crop.py  driving frame → the performer's portrait, for models that look at it
     ordering.py    reference picture first, then the ones that add most
     source_set.py  all of the above: `load_source_set`
     library.py     built-in and user sets by name

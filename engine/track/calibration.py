@@ -46,12 +46,14 @@ class Neutral:
     """A performer's rest pose.
 
     landmarks_px: (478, 3) float32, pixels of the driving frame. resting_openness: (2,) float64, lid gap over eye
-    width of the open eyes, right first. quality: [0, 1], how neutral it looks.
+    width of the open eyes, right first. quality: [0, 1], how neutral it looks. captured_ns: time of the frame that
+    shows it best.
     """
 
     landmarks_px: NDArray[np.float32]
     resting_openness: Array
     quality: float = 1.0
+    captured_ns: int = 0
 
     def __post_init__(self) -> None:
         if self.landmarks_px.shape != (LANDMARK_COUNT, 3):
@@ -138,7 +140,7 @@ class Calibrator:
                 hint="Look into the camera with a relaxed face, mouth closed and eyes open, and hold still.",
                 reason=reason,
             )
-        return _average(looks)
+        return _average(looks, captured_ns=motion.captured_ns)
 
 
 def find_neutral(motions: Sequence[TrackedMotion], *, window_s: float = CALIBRATION_S) -> Neutral:
@@ -167,7 +169,8 @@ def find_neutral(motions: Sequence[TrackedMotion], *, window_s: float = CALIBRAT
             best, best_score = inside.tolist(), score
     if scores[best].mean() < 0.5 * scores.max():
         best = [int(scores.argmax())]
-    return _average([looks[i] for i in best], resting=resting)
+    clearest = max(best, key=lambda i: float(scores[i]))
+    return _average([looks[i] for i in best], captured_ns=usable[clearest].captured_ns, resting=resting)
 
 
 def _reason_to_reject(looks: list[_Look]) -> str:
@@ -203,7 +206,7 @@ def _average_pose(looks: list[_Look]) -> HeadPose:
     )
 
 
-def _average(looks: list[_Look], *, resting: Array | None = None) -> Neutral:
+def _average(looks: list[_Look], *, captured_ns: int, resting: Array | None = None) -> Neutral:
     """Average faces in the head's frame: averaging pixels of a moving head would shrink it.
 
     With `resting` (a recording, where nobody can be asked again) a poor neutral has its expression taken out as far
@@ -215,7 +218,7 @@ def _average(looks: list[_Look], *, resting: Array | None = None) -> Neutral:
     quality = float(np.mean([look.neutrality(resting=float(rest.mean())) for look in looks]))
     if resting is not None and quality < _GOOD_NEUTRAL:
         shape = shape - (1 - quality / _GOOD_NEUTRAL) * load_expression_basis().estimate(shape)
-    return Neutral(pose.place(shape).astype(np.float32), _plausible(rest), quality)
+    return Neutral(pose.place(shape).astype(np.float32), _plausible(rest), quality, captured_ns)
 
 
 def _plausible(openness: Array) -> Array:

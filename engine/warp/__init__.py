@@ -1,6 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a source set and retargeted keypoints to the animated character."""
+"""From a source set and retargeted keypoints to the animated character.
 
-from engine.warp.warper import PreparedSourceSet, Warper, open_warper
+warper.py            implicit warping, driven by landmarks
+learned_warper.py    models that find keypoints of their own on the driving portrait
+motion_transfer.py   … and how those keypoints become the character's
+select.py            the warper that fits a model
+base.py              what both share
+selection.py         which pictures of the set draw a frame
+layers.py            pictures taken apart into person and backdrop
+"""
 
-__all__ = ["PreparedSourceSet", "Warper", "open_warper"]
+from engine.warp.learned_warper import LearnedWarper
+from engine.warp.select import open_warper
+from engine.warp.warper import PreparedSourceSet, Warper
+
+__all__ = ["LearnedWarper", "PreparedSourceSet", "Warper", "open_warper"]

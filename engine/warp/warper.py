@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import InferenceFailed, SourceSetEmpty, TooManySources
+from engine.errors import InferenceFailed, SourceSetEmpty
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
-from engine.runtime.select import open_runner
-from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
+from engine.types import Query, SourceSet, WarpedPortrait
+from engine.warp.base import check_count, describe_engine, fit_picture
 from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
 from engine.warp.selection import SelectionSettings, SourceSelector
 
-__all__ = ["PreparedSourceSet", "Warper", "open_warper"]
+__all__ = ["PreparedSourceSet", "Warper"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +53,8 @@ class Warper:
     @property
     def description(self) -> str:
         """One line for the start of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`."""
-        count = f", N={self._current.encoded.count}" if self._current else ""
-        why = "" if self._reason == "asked for" else f" ({self._reason})"
-        return f"engine: {self._runner.description}, {self.side_px}²{count}{why}"
+        count = self._current.encoded.count if self._current else None
+        return describe_engine(self._runner.description, side_px=self.side_px, count=count, reason=self._reason)
 
     def prepare(self, source_set: SourceSet) -> PreparedSourceSet:
         """Encode a set without using it yet. Thread: any.
@@ -63,16 +62,9 @@ class Warper:
         Raises:
             SourceSetEmpty, TooManySources: the set has no picture, or more than the engine takes.
         """
-        count = len(source_set.images)
-        if not count:
-            raise SourceSetEmpty(f"Source set '{source_set.name}' holds no picture.", hint="Add one to 16 pictures.")
-        if count > MAX_SOURCES:
-            raise TooManySources(
-                f"Source set '{source_set.name}' holds {count} pictures, the engine takes {MAX_SOURCES}.",
-                hint="Disable some in set.toml.",
-            )
-        rgb = np.stack([self._fit(image.rgb) for image in source_set.images])
-        alpha = np.stack([self._fit(image.alpha) for image in source_set.images])
+        check_count(source_set)
+        rgb = np.stack([fit_picture(image.rgb, self.side_px) for image in source_set.images])
+        alpha = np.stack([fit_picture(image.alpha, self.side_px) for image in source_set.images])
         keypoints = np.stack([image.keypoints for image in source_set.images])
         backdrops = make_backdrops(rgb, alpha)
         end_at_top(alpha)
@@ -128,17 +120,3 @@ class Warper:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
-
-    def _fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        side = self.side_px
-        if picture.shape[0] == side:
-            return picture
-        shrink = picture.shape[0] > side
-        how = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(picture, (side, side), interpolation=how), np.uint8)
-
-
-def open_warper(*, backend: str = "auto", model: str = "lite") -> Warper:
-    """Load a model on a back-end; see `engine.runtime.select.open_runner` for names and errors."""
-    runner, reason = open_runner(backend, model=model)
-    return Warper(runner, reason=reason)

@@ -26,6 +26,7 @@ __all__ = [
     "PERSON_RGB",
     "RAW_RGB",
     "SIZE_WH",
+    "ReadingWarper",
     "ScriptedCamera",
     "ScriptedRetargeter",
     "ScriptedTracker",
@@ -192,6 +193,31 @@ class ScriptedWarper:
     def close(self) -> None:
         """Note the thread: the one that rendered must free the GPU."""
         self.closed_on = threading.current_thread().name
+
+
+class ReadingWarper(ScriptedWarper):
+    """A warper that needs the driving portrait, and notes what it is given."""
+
+    side_px = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.portraits: list[np.ndarray | None] = []
+        self.neutrals: list[np.ndarray | None] = []
+        self.shares: list[float] = []
+
+    def set_motion(self, share: float) -> None:
+        """Note it."""
+        self.shares.append(share)
+
+    def set_neutral(self, portrait: np.ndarray | None) -> None:
+        """Note it."""
+        self.neutrals.append(portrait)
+
+    def warp(self, query: Query) -> WarpedPortrait:
+        """Note the portrait and show the person."""
+        self.portraits.append(query.portrait)
+        return super().warp(query)
 
 
 def make_renderer(

@@ -8,15 +8,21 @@ import dataclasses
 import numpy as np
 import pytest
 
+from engine.assets import load_canonical_face
 from engine.clock import NS_PER_S, FakeClock
 from engine.config import LiveSettings, MotionSettings, OutputSettings, PipelineSettings
 from engine.errors import CalibrationRejected, InferenceFailed, InvalidSetting, WatermarkError
 from engine.events import Calibrated, CalibrationFailed, PipelineEvent, SourceSetReady, TrackingLost, TrackingRecovered
 from engine.renderer import LOOKING, WAITING, Renderer
+from engine.sources.driving_crop import DrivingCrop
+from engine.track.calibration import make_neutral
+from engine.types import Frame
 from engine.watermark import gate
 from engine.watermark.gate import has_mark, holding_card
 from tests.helpers.scripted import (
+    RAW_RGB,
     SIZE_WH,
+    ReadingWarper,
     ScriptedTracker,
     ScriptedWarper,
     driving_frame,
@@ -247,3 +253,90 @@ def test_an_unmarkable_frame_never_comes_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(gate, "draw_mark", lambda rgb, mark, *, corner: None)
     with pytest.raises(WatermarkError):
         renderer.render(_at(0))
+
+
+class QueryNotingWarper(ScriptedWarper):
+    def warp(self, query):
+        self.query = query
+        return super().warp(query)
+
+
+def test_driving_pixels_go_no_further_than_the_tracker() -> None:
+    warper = QueryNotingWarper()
+    renderer = make_renderer(warper=warper)
+    renderer.render(driving_frame(0))
+    assert not renderer.needs_portrait
+    assert warper.query.portrait is None
+
+
+def test_a_model_that_needs_it_gets_the_driving_portrait_and_still_nothing_raw_comes_out() -> None:
+    warper = ReadingWarper()
+    renderer = make_renderer(warper=warper)
+    assert renderer.needs_portrait
+    output = renderer.render(driving_frame(0))
+    (portrait,) = warper.portraits
+    assert portrait is not None
+    assert portrait.shape == (64, 64, 3)
+    assert (portrait == RAW_RGB).all()
+    assert not shows_raw(output)
+    assert has_mark(output.rgb)
+
+
+def test_motion_settings_reach_a_model_that_reads_portraits() -> None:
+    warper = ReadingWarper()
+    renderer = make_renderer(warper=warper)
+    renderer.set_settings(dataclasses.replace(renderer.settings, motion=MotionSettings(motion=0.25)))
+    assert warper.shares == [1.0, 0.25]
+
+
+def _marked(index: int, value: int) -> Frame:
+    return Frame(index, index, np.full((48, 64, 3), value, np.uint8))
+
+
+def test_the_neutral_picture_is_the_frame_at_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    warper = ReadingWarper()
+    renderer = make_renderer(warper=warper)
+    neutral = make_neutral(load_canonical_face() * 40 + 100)
+    calibrator = _Calibrator(None, neutral)
+    monkeypatch.setattr("engine.renderer.Calibrator", lambda: calibrator)
+    renderer.start_calibration()
+    for index, value in enumerate((10, 20, 30)):
+        renderer.render(_marked(index, value))
+    (picture,) = warper.neutrals
+    assert picture is not None
+    assert (picture == 20).all()
+    renderer.set_neutral(neutral, frame=_marked(5, 50))
+    assert (warper.neutrals[-1] == 50).all()
+    renderer.set_neutral(neutral)
+    assert warper.neutrals[-1] is None, "without a frame the next one serves"
+    renderer.set_neutral(None, frame=_marked(5, 50))
+    assert warper.neutrals[-1] is None
+
+
+def test_the_crop_stands_still_until_the_past_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[str] = []
+    monkeypatch.setattr(DrivingCrop, "fix", _noting(DrivingCrop.fix, boxes))
+    renderer = make_renderer(warper=ReadingWarper(), tracker=ScriptedTracker(lost={2}))
+    for index in range(2):
+        renderer.render(driving_frame(index))
+    assert len(boxes) == 1
+    renderer.render(_at(0.1, index=2))  # lost
+    renderer.render(_at(0.2))
+    assert len(boxes) == 1, "a short loss changes nothing"
+    renderer.render(_at(2, index=2))
+    renderer.render(_at(9))
+    assert len(boxes) == 2, "whoever comes back after a while may sit elsewhere"
+    renderer.reset()
+    renderer.render(_at(9.1))
+    assert len(boxes) == 3
+    renderer.set_neutral(make_neutral(load_canonical_face() * 40 + 100))
+    renderer.render(_at(9.2))
+    assert len(boxes) == 4
+
+
+def _noting(method, notes):
+    def noted(self, *args, **options):
+        notes.append("fixed")
+        return method(self, *args, **options)
+
+    return noted

@@ -10,7 +10,7 @@ from engine.errors import CalibrationRejected, NoFaceInDriver, ShapeError
 from engine.track.calibration import Calibrator, Neutral, find_neutral, make_neutral
 from engine.track.eyes import AVERAGE_OPEN
 from engine.types import TrackedMotion
-from tests.helpers.performers import Performer, motion_of
+from tests.helpers.performers import FRAME_NS, Performer, motion_of
 
 PERSON = Performer(width=1.1)
 
@@ -87,11 +87,13 @@ def test_the_most_neutral_half_second_of_a_recording_is_found() -> None:
     neutral = find_neutral(recording())
     np.testing.assert_allclose(neutral.landmarks_px, PERSON.landmarks(), atol=0.05)
     assert neutral.quality > 0.8
+    assert 30 * FRAME_NS <= neutral.captured_ns < 50 * FRAME_NS, "a frame that shows it can be found again"
 
 
 def test_a_short_or_single_frame_recording_gives_its_best_frame() -> None:
     best = find_neutral([recording()[0], recording()[40], recording()[60]])
     np.testing.assert_allclose(best.landmarks_px, PERSON.landmarks(), atol=0.05)
+    assert best.captured_ns == 40 * FRAME_NS
     assert find_neutral(recording()[40:41]).quality > 0.8
 
 
