@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.guard import guarded
-from engine.cli.options import BackendOption, ModelOption, QuietOption, SetOption, parse_counts, parse_size
+from engine.cli.options import MODEL_NAMES, BackendOption, ModelOption, QuietOption, SetOption, parse_counts, parse_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,7 +73,9 @@ def evaluate(
         ),
     ],
     sources: CountsOption = "1,2,3,4,8",
-    models: Annotated[str, typer.Option("--models", metavar="NAME,…", help="Models to compare.")] = "lite",
+    models: Annotated[
+        str, typer.Option("--models", metavar="NAME,…", help=f"Models to compare: {MODEL_NAMES}.")
+    ] = "lite",
     backend: BackendOption = "auto",
     json_file: JsonOption = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Write the pictures too.")] = None,

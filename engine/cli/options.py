@@ -14,6 +14,7 @@ from engine.config import LiveSettings, load_settings
 from engine.errors import InvalidSetting
 
 __all__ = [
+    "MODEL_NAMES",
     "AbsoluteOption",
     "BackendOption",
     "BackgroundOption",
@@ -33,7 +34,10 @@ __all__ = [
 SetOption = Annotated[
     str, typer.Option("--set", metavar="NAME|PATH", help="Source set: a name of `set list` or a path.")
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="Warping model: lite (256²) or lite-512 (512²).")]
+# Not by `engine.runtime.manifest.list_models`: that needs numpy, and `--help` must answer at once.
+_MODEL_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
+MODEL_NAMES = ", ".join(sorted(path.parent.name for path in _MODEL_FOLDER.glob("*/manifest.json")))
+ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help=f"Warping model: {MODEL_NAMES}.")]
 BackendOption = Annotated[
     str, typer.Option("--backend", help="What computes: auto, openvino, openvino:GPU, torch, torch:cuda.")
 ]

@@ -16,7 +16,7 @@ from engine.cli import console, main
 from engine.cli.commands import app
 from engine.cli.console import log_path
 from engine.cli.guard import INTERRUPTED, UNEXPECTED, guarded
-from engine.cli.options import parse_counts, parse_size, settings_from
+from engine.cli.options import MODEL_NAMES, parse_counts, parse_size, settings_from
 from engine.config import LiveSettings, MotionSettings
 from engine.errors import InvalidSetting
 
@@ -156,6 +156,14 @@ class TestCommands:
         result = invoke(command, "--help")
         assert result.exit_code == 0
         assert "Usage: bunraku" in result.stdout.replace("root", "bunraku")
+
+    @pytest.mark.parametrize("command", ["animate", "bench", "demo", "eval", "run"])
+    def test_help_lists_every_shipped_model(self, command: str) -> None:
+        from engine.runtime.manifest import list_models
+
+        assert ", ".join(list_models()) == MODEL_NAMES
+        text = " ".join(invoke(command, "--help").stdout.split())
+        assert all(name in text for name in list_models())
 
     def test_an_unknown_option_is_2(self) -> None:
         assert invoke("demo", "--nonsense").exit_code == 2
