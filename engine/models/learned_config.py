@@ -8,6 +8,10 @@ for minutes to hours of training on any machine and for live use on a CPU. Param
                       parameters  detect  encode  animate
     fomm small              1.54      0.33    0.13     1.87
     fomm full              59.78      1.28   10.28    43.36
+    implicit_warp_paper small  2.91   0.30    0.37     2.05
+    implicit_warp_paper full  50.24   1.22   22.15    60.75
+    fv2v small              2.42      0.62    0.20     2.27
+    fv2v full             118.85     25.26   32.57   168.52
 
 A frame is `detect` and `animate`; `encode_sources` runs once per source picture.
 """
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FOMM_SIZES", "PAPER_SIZES", "FommConfig", "Fv2vConfig", "PaperConfig"]
+__all__ = ["FOMM_SIZES", "FV2V_SIZES", "PAPER_SIZES", "FommConfig", "Fv2vConfig", "PaperConfig"]
 
 
 @dataclass(frozen=True)
@@ -68,27 +72,33 @@ class Fv2vConfig:
     side_px: int = 256
     keypoints: int = 20
     motion_px: int = 64
-    detector_width: int = 16  # canonical keypoints
+    detector_width: int = 16  # of the canonical keypoints' network
     detector_cap: int = 128
     detector_levels: int = 4
-    pose_px: int = 64  # side of the picture for pose and expression
-    pose_width: int = 24  # first stage; four stages, doubled up to pose_cap
-    pose_cap: int = 192
-    pose_blocks: int = 1  # per stage
+    detector_rises: int = 3  # heatmaps end at motion_px >> (levels - rises)
+    pose_px: int = 128  # side of the picture for pose and expression
+    pose_width: int = 64  # first stage, doubled from stage to stage
+    pose_blocks: tuple[int, ...] = (1, 1, 1, 1)  # bottlenecks in every stage
+    appearance_width: int = 64  # at stride 4, before the volume
     depth: int = 8
     volume: int = 8
-    volume_blocks: int = 2
-    appearance_width: int = 24  # at full resolution
+    volume_blocks: int = 1
     flow_px: int = 32  # side at which the 3-D motion is found
     flow_depth: int = 4  # slices at which it is found
-    compressed: int = 3  # channels of the volume that the motion network sees moved
     flow_width: int = 24
     flow_cap: int = 96
     flow_levels: int = 3
-    width: int = 64
+    flow_kernel: int = 3  # of the mask head
+    compressed: int = 3  # channels of the volume that the motion network sees moved
+    factorised: bool = True  # 3-D convolutions as 2-D ones and one along the depth
+    width: int = 64  # of the generator, at stride 4
     blocks: int = 3
     fine: bool = False
     pixels: bool = True
+
+    def __post_init__(self) -> None:
+        # lists come from JSON headers and the command line
+        object.__setattr__(self, "pose_blocks", tuple(self.pose_blocks))
 
 
 FOMM_SIZES: dict[str, FommConfig] = {
@@ -123,5 +133,34 @@ PAPER_SIZES: dict[str, PaperConfig] = {
         extra=256,
         blocks=6,
         fine=True,
+    ),
+}
+
+FV2V_SIZES: dict[str, Fv2vConfig] = {
+    "small": Fv2vConfig(),
+    "full": Fv2vConfig(
+        detector_width=32,
+        detector_cap=1024,
+        detector_levels=5,
+        detector_rises=5,
+        pose_px=256,
+        pose_width=256,
+        pose_blocks=(3, 3, 5, 2),
+        appearance_width=256,
+        depth=16,
+        volume=32,
+        volume_blocks=6,
+        flow_px=64,
+        flow_depth=16,
+        flow_width=32,
+        flow_cap=1024,
+        flow_levels=5,
+        flow_kernel=7,
+        compressed=4,
+        factorised=False,
+        width=256,
+        blocks=6,
+        fine=True,
+        pixels=False,
     ),
 }

@@ -11,9 +11,10 @@ from torch import nn
 
 from engine.models.config import SIZES, WarpModelConfig
 from engine.models.fomm import Fomm
+from engine.models.fv2v import Fv2v
 from engine.models.implicit_warp import ImplicitWarp
 from engine.models.implicit_warp_paper import ImplicitWarpPaper
-from engine.models.learned_config import FOMM_SIZES, PAPER_SIZES, FommConfig, PaperConfig
+from engine.models.learned_config import FOMM_SIZES, FV2V_SIZES, PAPER_SIZES, FommConfig, Fv2vConfig, PaperConfig
 
 __all__ = ["MODELS", "ModelKind", "kind_of"]
 
@@ -31,6 +32,7 @@ MODELS: dict[str, ModelKind] = {
     "implicit_warp": ModelKind(ImplicitWarp, WarpModelConfig, SIZES),
     "implicit_warp_paper": ModelKind(ImplicitWarpPaper, PaperConfig, PAPER_SIZES),
     "fomm": ModelKind(Fomm, FommConfig, FOMM_SIZES),
+    "fv2v": ModelKind(Fv2v, Fv2vConfig, FV2V_SIZES),
 }
 
 
