@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m engine.build WEIGHTS FOLDER`: export a checkpoint to ONNX with its manifest."""
+"""`python -m engine.build WEIGHTS FOLDER`: export a checkpoint of any model to ONNX with its manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from engine.build.export import export_model
+from engine.build.export_learned import export_learned
 from engine.models.checkpoint import load_checkpoint, save_checkpoint
+from engine.models.learned_motion import LearnedMotion
 
 __all__ = ["main"]
 
@@ -20,7 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where to write, e.g. assets/models/lite")
     options = parser.parse_args(arguments)
     model = load_checkpoint(options.weights).eval()
-    manifest = export_model(model, options.folder)
+    export = export_learned if isinstance(model, LearnedMotion) else export_model
+    manifest = export(model, options.folder)
     save_checkpoint(model, options.folder / "weights.safetensors")
     for name in manifest["files"]:
         size_kb = (options.folder / name).stat().st_size / 1024

@@ -9,32 +9,34 @@ from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from engine.errors import ModelFileMissing, ModelMismatch
-from engine.models.config import WarpModelConfig
-from engine.models.implicit_warp import ImplicitWarp
+from engine.models.registry import MODELS, kind_of
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 
-def save_checkpoint(model: ImplicitWarp, path: Path) -> None:
-    """Write weights and config."""
+def save_checkpoint(model: nn.Module, path: Path) -> None:
+    """Write weights, name and config of any of our models."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, str(path), metadata={"config": json.dumps(asdict(model.config)), "model": "implicit_warp"})
+    header = {"config": json.dumps(asdict(model.config)), "model": kind_of(model)}  # type: ignore[call-overload]
+    save_file(tensors, str(path), metadata=header)
 
 
-def load_checkpoint(path: Path) -> ImplicitWarp:
+def load_checkpoint(path: Path) -> nn.Module:
     """Build the model a file describes and load it, on the CPU.
 
     Raises:
-        ModelFileMissing: no such file. ModelMismatch: the file is damaged or describes another model.
+        ModelFileMissing: no such file. ModelMismatch: the file is damaged or describes no model of ours.
     """
     if not path.is_file():
         raise ModelFileMissing(f"Weights are missing: {path}.", hint="Install Bunraku again (python3 run.py).")
     try:
         with safe_open(str(path), framework="pt") as file:
-            config = WarpModelConfig(**json.loads((file.metadata() or {})["config"]))
-        model = ImplicitWarp(config)
+            header = file.metadata() or {}
+        kind = MODELS[header["model"]]
+        model = kind.model(kind.config(**json.loads(header["config"])))
         model.load_state_dict(load_file(str(path)))
     except Exception as error:  # safetensors raises a bare type of its own; every cause means the same to the user
         raise ModelMismatch(

@@ -29,6 +29,7 @@ from engine.models.learned_layers import (
     Hourglass,
     KeypointDetector,
     gaussian_maps,
+    mean_over_sources,
     resize_flow,
     sample,
     shrink,
@@ -98,7 +99,7 @@ class DenseMotion(nn.Module):
         turn = source["jacobian"].float() @ inverse_2x2(driving["jacobian"].float())  # (B, K, 2, 2)
         gap = self.grid - driving["position"].float()[:, :, None]  # (B, K, M, 2)
         moves = gap @ turn.transpose(-1, -2) + source["position"].float()[:, :, None]
-        return torch.cat([self.grid.expand(len(moves), 1, -1, -1), moves], 1)
+        return torch.cat([self.grid.expand(moves.shape[0], 1, -1, -1), moves], 1)
 
 
 class Fomm(LearnedMotion):
@@ -152,17 +153,16 @@ class Fomm(LearnedMotion):
         features = cache["features"]
         b, n = features.shape[:2]
         shapes = self.motion_shapes
-        driving = {name: motion[name][:, None].expand(-1, n, *shape).flatten(0, 1) for name, shape in shapes.items()}
+        driving = {
+            name: motion[name].reshape(b, 1, -1).expand(-1, n, -1).reshape(b * n, *shape)
+            for name, shape in shapes.items()
+        }
         source = {name: cache[f"source_{name}"].flatten(0, 1) for name in shapes}
         flow, occlusion = self.motion(driving, source, cache["small"].flatten(0, 1))
         moved = sample(features.flatten(0, 1), resize_flow(flow, features.shape[-1]))
-        moved = (
-            (moved * F.interpolate(occlusion, size=features.shape[-2:], mode="bilinear"))
-            .reshape(b, n, *features.shape[2:])
-            .mean(1)
-        )
+        seen = F.interpolate(occlusion, size=features.shape[-2:], mode="bilinear")
         pixels = None
         if self.config.pixels:
-            rgb = cache["pixels"]
-            pixels = sample(rgb.flatten(0, 1), resize_flow(flow, rgb.shape[-1])).reshape(b, n, *rgb.shape[2:]).mean(1)
-        return self.decoder(moved, pixels)
+            rgb = cache["pixels"].flatten(0, 1)
+            pixels = mean_over_sources(sample(rgb, resize_flow(flow, rgb.shape[-1])), n)
+        return self.decoder(mean_over_sources(moved * seen, n), pixels)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from engine.models.fv2v_motion import CanonicalDetector, DenseMotion3d, Flow3d, Posed, PoseNet
 from engine.models.layers import ConvBlock
 from engine.models.learned_config import FV2V_SIZES, Fv2vConfig
-from engine.models.learned_layers import FeatureDecoder, FeatureEncoder, resize_flow, sample
+from engine.models.learned_layers import FeatureDecoder, FeatureEncoder, mean_over_sources, resize_flow, sample
 from engine.models.learned_motion import LearnedMotion, Motion
 from engine.models.volume import SliceBlock, SliceConv, resize_places, sample_volume, tall
 
@@ -126,9 +126,8 @@ class Fv2v(LearnedMotion):
         moved = sample_volume(volume.flatten(0, 1), at.reshape(b * n, depth * h, h, 3), depth=depth)
         features = self.flatten(moved.reshape(b * n, -1, h, h))
         seen = F.interpolate(flow.occlusion, size=(h, h), mode="bilinear")
-        features = (features * seen).reshape(b, n, *features.shape[1:]).mean(1)
         pixels = self._pixels(flow, cache["pixels"]) if self.config.pixels else None
-        return self.decoder(features, pixels)
+        return self.decoder(mean_over_sources(features * seen, n), pixels)
 
     def _pixels(self, flow: Flow3d, rgb: Tensor) -> Tensor:
         """Source pixels (B, N, 3, R, R) along the flow of the seen surface, mean over N."""
@@ -136,8 +135,7 @@ class Fv2v(LearnedMotion):
         assert flow.surface is not None
         places = flow.places.reshape(-1, d, m * m, 3)[..., :2]
         front = (flow.surface.reshape(-1, d, m * m)[..., None] * places).sum(1).reshape(-1, m, m, 2)
-        moved = sample(rgb.flatten(0, 1), resize_flow(front, rgb.shape[-1]))
-        return moved.reshape(*rgb.shape).mean(1)
+        return mean_over_sources(sample(rgb.flatten(0, 1), resize_flow(front, rgb.shape[-1])), rgb.shape[1])
 
 
 class _VolumeResBlock(nn.Module):

@@ -207,4 +207,4 @@ class DenseMotion3d(nn.Module):
         turn = source.rotation @ driving.rotation.transpose(1, 2)  # (B, 3, 3)
         gap = self.grid - driving.position[:, :, None]  # (B, K, V, 3)
         moves = gap @ turn.transpose(1, 2)[:, None] + source.position[:, :, None]
-        return torch.cat([self.grid.expand(len(moves), 1, -1, -1), moves], 1)
+        return torch.cat([self.grid.expand(moves.shape[0], 1, -1, -1), moves], 1)

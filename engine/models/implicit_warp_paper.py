@@ -142,7 +142,7 @@ class ImplicitWarpPaper(LearnedMotion):
             self.query(self._maps(motion["position"], motion["strength"])), self.attention.query
         )
         moved = self.attention(query, cache["key"].flatten(1, 2), cache["value"].flatten(1, 2))
-        moved = moved.transpose(1, 2).reshape(len(moved), -1, self.tokens, self.tokens)
+        moved = moved.transpose(1, 2).reshape(moved.shape[0], -1, self.tokens, self.tokens)
         return self.decoder(moved)
 
     def _maps(self, position: Tensor, strength: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = [
     "Hourglass",
     "KeypointDetector",
     "gaussian_maps",
+    "mean_over_sources",
     "resize_flow",
     "sample",
     "shrink",
@@ -56,6 +57,11 @@ def gaussian_maps(position: Tensor, grid: Tensor) -> Tensor:
     """
     gap = position.float()[:, :, None] - grid  # (B, K, M, 2)
     return torch.exp(gap.square().sum(-1) * (-0.5 / VARIANCE))
+
+
+def mean_over_sources(x: Tensor, sources: int) -> Tensor:
+    """Average (B·N, C, h, w) over the N sources of every sample -> (B, C, h, w)."""
+    return x.reshape(-1, sources, x.shape[1] * x.shape[2] * x.shape[3]).mean(1).reshape(-1, *x.shape[1:])
 
 
 def resize_flow(flow: Tensor, side_px: int) -> Tensor:
@@ -138,7 +144,7 @@ class KeypointDetector(nn.Module):
             position = heat @ self.grid
             if self.more is None:
                 return position, None
-            more = self.more(features).reshape(len(rgb), self.keypoints, self.numbers, -1)
+            more = self.more(features).reshape(rgb.shape[0], self.keypoints, self.numbers, -1)
             return position, (more @ heat[..., None]).squeeze(-1)
 
 
@@ -146,8 +152,8 @@ class FeatureEncoder(nn.Sequential):
     """Picture (B, 3, R, R) -> features (B, width, R / stride, R / stride); widths double with every halving.
 
     Args:
-        fine: as published: a 7×7 convolution at full resolution, then convolution and average pooling. Otherwise the
-            first halving moves pixels into channels and the others are strides, at a fifth of the cost.
+        fine: as published: a 7×7 convolution at full resolution, then convolution and average pooling. Otherwise
+            every halving is a stride, at a fifth of the cost.
     """
 
     def __init__(self, width: int, *, stride: int, fine: bool) -> None:
@@ -157,7 +163,7 @@ class FeatureEncoder(nn.Sequential):
             for level in range(halvings, 0, -1):
                 layers += [ConvBlock(width >> level, width >> (level - 1)), nn.AvgPool2d(2)]
         else:
-            layers = [nn.PixelUnshuffle(2), ConvBlock(12, width >> (halvings - 1))]
+            layers = [ConvBlock(3, width >> (halvings - 1), stride=2, kernel=5)]
             layers += [
                 ConvBlock(width >> level, width >> (level - 1), stride=2) for level in range(halvings - 1, 0, -1)
             ]
@@ -181,7 +187,8 @@ class FeatureDecoder(nn.Module):
         last = widths[-1]
         self.blocks = nn.Sequential(*[ResBlock(width) for _ in range(blocks)])
         self.up = nn.ModuleList(ConvBlock(a, b) for a, b in itertools.pairwise(widths))
-        self.join = ConvBlock(last + 3 * self.scale**2, last) if pixels else None
+        self.look = ConvBlock(3, last // 2, stride=self.scale, kernel=5) if pixels else None
+        self.join = ConvBlock(last + last // 2, last) if pixels else None
         kernel = 7 if fine else 3
         self.out = nn.Conv2d(last, (4 if pixels else 3) * self.scale**2, kernel, 1, kernel // 2)
         nn.init.normal_(self.out.weight, std=0.01)  # start grey, or as the warped pixels are
@@ -192,9 +199,9 @@ class FeatureDecoder(nn.Module):
         h = self.blocks(features)
         for block in self.up:
             h = block(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-        if self.join is not None:
+        if self.look is not None and self.join is not None:
             assert pixels is not None
-            h = self.join(torch.cat([h, F.pixel_unshuffle(pixels, self.scale).to(h.dtype)], 1))
+            h = self.join(torch.cat([h, self.look(pixels)], 1))
         o = self.out(h).float()
         if self.scale > 1:
             o = F.pixel_shuffle(o, self.scale)

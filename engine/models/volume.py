@@ -33,7 +33,7 @@ def slice_grid(depth: int, side: int) -> Tensor:
 def tall(slices: Tensor, depth: int) -> Tensor:
     """Slices (B·D, C, h, w) -> tall picture (B, C, D·h, w)."""
     c, h, w = slices.shape[1:]
-    return slices.reshape(-1, depth, c, h, w).transpose(1, 2).reshape(-1, c, depth * h, w)
+    return slices.reshape(-1, depth, c, h * w).transpose(1, 2).reshape(-1, c, depth * h, w)
 
 
 def sample_volume(volume: Tensor, at: Tensor, *, depth: int) -> Tensor:
@@ -57,7 +57,7 @@ def sample_volume(volume: Tensor, at: Tensor, *, depth: int) -> Tensor:
 def resize_places(places: Tensor, *, size: tuple[int, int], to: tuple[int, int]) -> Tensor:
     """Resize a volume of places (B, d·m·m, 3), size (d, m), to (B, D·r·r, 3): offsets linearly, the grid exactly."""
     (d, m), (depth, side) = size, to
-    b = len(places)
+    b = places.shape[0]
     x = places - slice_grid(d, m).to(places)
     x = upsampling_matrix(d, depth).to(x) @ x.reshape(b, d, m * m * 3)
     up = upsampling_matrix(m, side).to(x)
