@@ -7,9 +7,6 @@ fixed. Run by `python -m engine.build`; torch and onnx are imported by this modu
 
 from __future__ import annotations
 
-import hashlib
-import json
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,24 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from engine.assets import load_canonical_face
+from engine.build.graph import (
+    ALLOWED_OPERATORS,
+    MANIFEST_FORMAT,
+    OPSET,
+    save_graph,
+    sha256_of,
+    trace_graph,
+    write_manifest,
+)
 from engine.models.config import WarpModelConfig
 from engine.models.implicit_warp import ImplicitWarp, SourceCache
 from engine.types import LANDMARK_COUNT
 
 __all__ = ["ALLOWED_OPERATORS", "AnimateGraph", "EncodeGraph", "cache_names", "example_inputs", "export_model"]
-
-OPSET = 18
-MANIFEST_FORMAT = 1
-
-# What TensorRT, OpenVINO and onnxruntime all run natively; a test holds the exported graphs to it.
-ALLOWED_OPERATORS = frozenset(
-    """
-    Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos Div Equal Exp Expand Flatten
-    Gather Gemm GlobalAveragePool GridSample Identity Log MatMul Max Min Mul Neg Pow Range Reciprocal ReduceL2
-    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize Shape Sigmoid Sin Slice
-    Softmax SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
-    """.split()  # noqa: SIM905 - a list of sixty quoted names is harder to read
-)
 
 
 def cache_names(config: WarpModelConfig) -> tuple[str, ...]:
@@ -152,48 +145,19 @@ def export_model(
             "expression": round(float(model.attention.expression_gain.detach()) ** 2, 3),
         },
         "opset": OPSET,
-        "files": {name: _sha256(folder / name) for name in ("encode.onnx", "animate.onnx")},
+        "files": {name: sha256_of(folder / name) for name in ("encode.onnx", "animate.onnx")},
         **({"note": note} if note else {}),
     }
-    if card:
-        (folder / "card.md").write_text(card, encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_manifest(folder, manifest, card=card)
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _export(
     graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[str], outs: list[str], shapes: tuple[Any, ...]
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes on its own internals
-        program = torch.onnx.export(
-            graph.eval(),
-            args,
-            opset_version=OPSET,
-            dynamo=True,
-            input_names=ins,
-            output_names=outs,
-            dynamic_shapes=shapes,
-            optimize=True,
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
+    proto = trace_graph(graph, args, inputs=ins, outputs=outs, shapes=shapes)
     boundary = _inputs_of_scope(proto, "model.decoder")
-    proto.producer_version = ""  # the files must not change with the exporter's build
-    for node in proto.graph.node:
-        del node.metadata_props[:]  # stack traces carry paths of the exporting machine
-        node.doc_string = ""
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output):
-        del value.metadata_props[:]
-    del proto.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    onnx.checker.check_model(proto)
-    onnx.save_model(proto, str(path))
+    save_graph(proto, path)
     return boundary
 
 
