@@ -17,7 +17,7 @@ from engine.app.assembly import build_renderer
 from engine.app.contact_sheet import ContactSheet
 from engine.capture import Camera, CameraInfo, open_camera
 from engine.config import LiveSettings
-from engine.errors import NoFaceInDriver
+from engine.errors import DriverUnreadable, NoFaceInDriver
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
 from engine.sinks.base import Sink
@@ -26,7 +26,7 @@ from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame, TrackedMotion
 
-__all__ = ["AnimateJob", "Animation", "animate", "neutral_of", "render_all"]
+__all__ = ["AnimateJob", "Animation", "animate", "frame_at", "neutral_of", "render_all"]
 
 _NS_PER_S = 1e9
 _LIVE = ("camera:", "synthetic")
@@ -117,17 +117,8 @@ def _calibrate(renderer: Renderer, driving: str) -> None:
         renderer.start_calibration(keep_trying=True)
     else:
         neutral = neutral_of(driving)
-        frame = _frame_at(driving, neutral.captured_ns) if renderer.needs_portrait else None
+        frame = frame_at(driving, neutral.captured_ns) if renderer.needs_portrait else None
         renderer.set_neutral(neutral, frame=frame)
-
-
-def _frame_at(driving: str, captured_ns: int) -> Frame | None:
-    """Read a driving file up to the frame of a time; None where the file ends before it."""
-    with open_camera(driving, paced=False) as camera:
-        while (frame := camera.read()) is not None:
-            if frame.captured_ns >= captured_ns:
-                return frame
-    return None
 
 
 def neutral_of(driving: str) -> Neutral:
@@ -151,6 +142,23 @@ def neutral_of(driving: str) -> Neutral:
             if motions and frame.captured_ns - motions[0].captured_ns > _CALIBRATION_NS:
                 break
     return find_neutral(motions)
+
+
+def frame_at(driving: str, captured_ns: int) -> Frame:
+    """Return the first frame of a driving file that is no earlier than a time; the last one where all are.
+
+    Raises:
+        DriverUnreadable: the file cannot be read, or holds no frame.
+    """
+    last: Frame | None = None
+    with open_camera(driving, paced=False) as camera:
+        while (frame := camera.read()) is not None:
+            last = frame
+            if frame.captured_ns >= captured_ns:
+                break
+    if last is None:
+        raise DriverUnreadable(f"The driving file holds no frame: {driving}.", hint="Record it again.", path=driving)
+    return last
 
 
 def render_all(

@@ -4,7 +4,7 @@
 Nothing heavy is imported before a command needs it, so that `bunraku --help` answers at once.
 
     commands.py   demo, animate, run
-    measure.py    bench, eval
+    measure.py    bench, eval, compare
     library.py    set list, set show, cameras, doctor
     options.py    the options they share
     guard.py      errors → one sentence and an exit code

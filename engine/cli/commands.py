@@ -44,6 +44,7 @@ app = typer.Typer(
 app.add_typer(library.set_app, name="set")
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
+app.command("compare")(measure.compare)
 app.command("cameras")(library.cameras)
 app.command("doctor")(library.doctor)
 

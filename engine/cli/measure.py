@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bench` and `eval`: how fast, and how well. Tables on stdout, JSON and pictures where asked for."""
+"""`bench`, `eval`, `compare`: how fast, how well, and how it looks. Tables on stdout, files where asked for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.guard import guarded
-from engine.cli.options import MODEL_NAMES, BackendOption, ModelOption, QuietOption, SetOption, parse_counts, parse_size
+from engine.cli.guard import INTERRUPTED, guarded
+from engine.cli.options import (
+    MODEL_NAMES,
+    AbsoluteOption,
+    BackendOption,
+    ModelOption,
+    QuietOption,
+    SetOption,
+    parse_counts,
+    parse_names,
+    parse_size,
+)
+from engine.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["bench", "evaluate"]
+__all__ = ["bench", "compare", "evaluate"]
 
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")]
 CountsOption = Annotated[
@@ -76,23 +87,39 @@ def evaluate(
     models: Annotated[
         str, typer.Option("--models", metavar="NAME,…", help=f"Models to compare: {MODEL_NAMES}.")
     ] = "lite",
+    cross: Annotated[bool, typer.Option("--cross", help="Let every clip drive somebody else.")] = False,
+    source_set: Annotated[
+        str, typer.Option("--set", metavar="NAME|PATH", help="With --cross: the character; else another clip.")
+    ] = "",
     backend: BackendOption = "auto",
     json_file: JsonOption = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Write the pictures too.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="PNG", help="Write sources, driving and outputs side by side.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Measure likeness.
 
     Every clip is rebuilt from a few of its own frames: the first and further ones chosen farthest-first are the
     source pictures, every fourth of the others is driven and compared.
+
+    With --cross, a clip drives another person's pictures, and what can be measured without a truth is measured:
+    whether a face is found, whose face shape and colours it has, whether it does what was asked, and jitter.
     """
     from engine.cli.console import progress
-    from engine.evaluation import eval_tables, run_eval, write_json, write_sheet
+    from engine.evaluation import eval_tables, run_cross, run_eval, write_json, write_sheet
 
+    if source_set and not cross:
+        raise InvalidSetting("--set names the character of --cross, which is missing.", hint="Add --cross.")
     counts = parse_counts(sources, name="--sources")
-    names = [name.strip() for name in models.split(",") if name.strip()]
+    names = parse_names(models)
     with progress("evaluating", quiet=quiet, unit="runs") as advance:
-        report = run_eval(clips, models=names, source_counts=counts, backend=backend, advance=advance)
+        if cross:
+            report = run_cross(
+                clips, source_set=source_set, models=names, source_counts=counts, backend=backend, advance=advance
+            )
+        else:
+            report = run_eval(clips, models=names, source_counts=counts, backend=backend, advance=advance)
     for description in report.engines.values():
         typer.echo(description)
     _print_tables(eval_tables(report))
@@ -102,6 +129,58 @@ def evaluate(
     if sheet is not None:
         write_sheet(report, sheet)
         typer.echo(f"pictures: {sheet}")
+
+
+@guarded
+def compare(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video to write.")],
+    models: Annotated[
+        str, typer.Option("--models", metavar="NAME,…", help=f"One column each, of: {MODEL_NAMES}.")
+    ] = "lite",
+    source_set: SetOption = "",
+    clip: Annotated[
+        Path | None, typer.Option("--clip", metavar="FILE", help="Take frames of this video as the pictures.")
+    ] = None,
+    driving: Annotated[
+        Path | None, typer.Option("--driving", metavar="FILE", help="Who drives; left out, --clip rebuilds itself.")
+    ] = None,
+    sources: Annotated[
+        int | None, typer.Option("--sources", min=1, help="Number of pictures: all of a set, 4 of a clip.")
+    ] = None,
+    absolute: AbsoluteOption = False,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.1, help="Stop after so much driving time.")
+    ] = None,
+    backend: BackendOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Show models side by side.
+
+    A video with a column for the source pictures, one for the driving picture and one for each model. It shows the
+    person who drives, which no other command does: give it to others only if that person agrees.
+    """
+    from engine.cli.console import progress
+    from engine.evaluation import CompareJob
+    from engine.evaluation.compare import compare as run
+
+    job = CompareJob(
+        models=tuple(parse_names(models)),
+        out=out,
+        source_set=source_set,
+        clip=clip,
+        driving=driving,
+        sources=sources,
+        absolute=absolute,
+        limit_s=seconds,
+        backend=backend,
+    )
+    with progress("comparing", quiet=quiet) as advance:
+        done = run(job, announce=typer.echo, advance=advance)
+    if not done.complete:
+        typer.echo(f"Stopped. {out} plays up to here ({done.frame_count} frames).", err=True)
+        raise typer.Exit(INTERRUPTED)
+    lost = f", {done.lost_count} without a face" if done.lost_count else ""
+    typer.echo(f"{out}: {done.frame_count} frames{lost}")
 
 
 def _print_tables(tables: Iterable[Table]) -> None:

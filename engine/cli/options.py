@@ -27,6 +27,7 @@ __all__ = [
     "SizeOption",
     "SourcesOption",
     "parse_counts",
+    "parse_names",
     "parse_size",
     "settings_from",
 ]
@@ -84,6 +85,18 @@ def parse_counts(text: str, *, name: str) -> tuple[int, ...]:
     if not counts or min(counts) < 1:
         raise InvalidSetting(f"{name} must be numbers such as 1,2,4,8, got {text!r}.", name=name, value=text)
     return counts
+
+
+def parse_names(text: str) -> list[str]:
+    """Return the model names of a text such as fomm,lite.
+
+    Raises:
+        InvalidSetting: there is none.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InvalidSetting(f"--models must be names such as lite, got {text!r}.", name="models", value=text)
+    return names
 
 
 def settings_from(

@@ -4,11 +4,16 @@
     metrics.py        PSNR, L1, SSIM, landmark distance, jitter; pure functions
     clips.py          a video file → one fixed portrait crop with keypoints
     plan.py           which frames of a clip are source pictures, scored, or show jitter
+    drive.py          any model, driven frame by frame
     protocol.py       same-identity reconstruction over clips, source counts and models: `run_eval`
-    eval_report.py    its result as values and as JSON
-    tables.py         … as tables
-    sheet.py          its pictures: sources, driving, outputs
     scoring.py        one output against the truth
+    cross.py          a character driven by somebody else: `run_cross`
+    cross_scoring.py  … figures that need no truth
+    eval_report.py    the results as values and as JSON
+    tables.py         … as tables
+    sheet.py          … as pictures: sources, driving, outputs
+    compare.py        sources, driving and models side by side as a video: `compare`
+    columns.py        … its canvas
     baseline.py       the warper that warps nothing
     bench.py          stage times, frame age, drops: `run_bench`
     bench_sync.py     … unpaced, through the renderer
@@ -29,6 +34,8 @@ from engine.lazy import lazy_names
 if TYPE_CHECKING:
     from engine.evaluation.bench import run_bench
     from engine.evaluation.bench_report import BenchReport, bench_tables
+    from engine.evaluation.compare import CompareJob
+    from engine.evaluation.cross import run_cross
     from engine.evaluation.eval_report import EvalReport
     from engine.evaluation.machine import write_json
     from engine.evaluation.protocol import run_eval
@@ -37,10 +44,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchReport",
+    "CompareJob",
     "EvalReport",
     "bench_tables",
     "eval_tables",
     "run_bench",
+    "run_cross",
     "run_eval",
     "write_json",
     "write_sheet",
@@ -50,10 +59,12 @@ __getattr__ = lazy_names(
     __name__,
     {
         "BenchReport": "bench_report",
+        "CompareJob": "compare",
         "EvalReport": "eval_report",
         "bench_tables": "bench_report",
         "eval_tables": "tables",
         "run_bench": "bench",
+        "run_cross": "cross",
         "run_eval": "protocol",
         "write_json": "machine",
         "write_sheet": "sheet",

@@ -9,7 +9,9 @@ import numpy as np
 
 from engine.types import Query, SourceSet, WarpedPortrait
 
-__all__ = ["CopyWarper", "PortraitWarper"]
+__all__ = ["COPY", "CopyWarper", "PortraitWarper"]
+
+COPY = "copy"  # what its rows are called
 
 
 class PortraitWarper(Protocol):

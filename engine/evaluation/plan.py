@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.sources.ordering import farthest_first
 
-__all__ = ["ClipPlan", "jitter_runs", "plan_clip", "telling_moments"]
+__all__ = ["DRIVING_STEP", "ClipPlan", "jitter_runs", "plan_clip", "telling_moments"]
 
 DRIVING_STEP = 4
 _RUN_LENGTHS = (DRIVING_STEP + 1, 3)  # frames; the first that fits anywhere is used

@@ -8,6 +8,9 @@ for, not pixels compared, which makes a run about a third longer. All driving fr
 pass, so a warper that remembers earlier frames is judged with its memory. They are the same for every number of
 sources, so that figures for different N compare. The copy-source baseline runs through the same code as a model.
 
+Models driven by landmarks get the clip's own keypoints; models that find keypoints of their own get the true driving
+picture, and copy positions (absolute motion): it is the same person.
+
 Source:
     the task of Mallya, Wang, Liu 2022 (arXiv 2210.01794), section 4; the choice of source frames is ours.
 """
@@ -24,25 +27,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DriverError
-from engine.evaluation.baseline import CopyWarper, PortraitWarper
-from engine.evaluation.clips import EvalClip, FoundClip, find_clips, load_clip
-from engine.evaluation.eval_report import COPY, ClipScores, EvalReport, Scores, SheetBand, mean_scores
+from engine.evaluation.baseline import PortraitWarper
+from engine.evaluation.clips import EvalClip, find_clips, load_clip
+from engine.evaluation.drive import Moment, begin, open_models, show
+from engine.evaluation.eval_report import ClipScores, EvalReport, Scores, SheetRow, mean_scores
 from engine.evaluation.machine import describe_machine
 from engine.evaluation.metrics import jitter_px
 from engine.evaluation.plan import ClipPlan, plan_clip, telling_moments
-from engine.evaluation.scoring import Truth, alpha_over, find_landmarks, score_frame
-from engine.sources.framing import SquareBox, cut_image
+from engine.evaluation.scoring import Truth, find_landmarks, score_frame
+from engine.evaluation.sheet import SheetCollector, moments_shown
 from engine.track.base import Tracker
-from engine.types import Query, SourceImage, SourceSet
+from engine.types import SourceImage, SourceSet
 
-__all__ = ["Instruments", "evaluate_clip", "open_instruments", "run_eval"]
+__all__ = [
+    "Instruments",
+    "evaluate_all",
+    "evaluate_clip",
+    "moment_of",
+    "open_instruments",
+    "run_eval",
+    "run_jitter_px",
+]
 
 log = logging.getLogger(__name__)
 
-_SHEET_MOMENTS = 6
+_PROTOCOL = (
+    "same-identity reconstruction; source 1 = first frame, others farthest-first in landmark space; scored = every 4th "
+    "other frame; jitter on runs of consecutive frames between scored ones; learned keypoints move absolutely"
+)
 
 Matte = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 Advance = Callable[[int, int | None], None]
+Landmarks = Mapping[int, NDArray[np.float32] | None]  # by frame number; None where no face is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,57 +98,69 @@ def run_eval(
         advance: called with (steps done, steps in all); a step is one clip with one model and source count.
     Raises:
         DriverUnreadable: no clip there. NoFaceInDriver: none of them shows a face.
-        EngineError: a model cannot run here.
+        EngineError: a model is not there or cannot run here.
     """
-    from engine.warp import open_warper
-
     found = find_clips(clips)
-    with ExitStack() as stack:
-        warpers: dict[str, PortraitWarper] = {COPY: CopyWarper()}
-        engines: dict[str, str] = {}
-        for model in models:
-            warper = stack.enter_context(closing(open_warper(model=model, backend=backend)))
-            warpers[model], engines[model] = warper, warper.description
-        instruments = stack.enter_context(open_instruments())
-        rows, bands, skipped = _evaluate_all(found, warpers, source_counts, instruments, advance)
-    return EvalReport(tuple(rows), engines, skipped, describe_machine(), tuple(bands))
+    with open_models(models, backend=backend) as opened, open_instruments() as instruments:
+
+        def evaluate(index: int, step: Callable[[int], None]) -> tuple[list[ClipScores], list[SheetRow]]:
+            rows, pictures = evaluate_clip(
+                load_clip(found[index].path, tracker=instruments.follower),
+                opened.warpers,
+                source_counts=source_counts,
+                judge=instruments.judge,
+                matte=instruments.matte,
+                sheet_moments=moments_shown(index, len(found)),
+                step=step,
+            )
+            return [replace(row, folder=found[index].folder) for row in rows], pictures
+
+        names = [f"{one.folder}/{one.path.name}" for one in found]
+        per_clip = len(opened.warpers) * len(source_counts)
+        rows, pictures, skipped = evaluate_all(names, evaluate, steps_each=per_clip, advance=advance)
+        return EvalReport(
+            tuple(rows), _PROTOCOL, opened.engines, opened.titles, skipped, describe_machine(), tuple(pictures)
+        )
 
 
-def _evaluate_all(
-    found: Sequence[FoundClip],
-    warpers: Mapping[str, PortraitWarper],
-    source_counts: Sequence[int],
-    instruments: Instruments,
+def evaluate_all(
+    names: Sequence[str],
+    evaluate: Callable[[int, Callable[[int], None]], tuple[list[ClipScores], list[SheetRow]]],
+    *,
+    steps_each: int,
     advance: Advance,
-) -> tuple[list[ClipScores], list[SheetBand], dict[str, str]]:
-    rows: list[ClipScores] = []
-    bands: list[SheetBand] = []
-    skipped: dict[str, str] = {}
-    per_clip = len(warpers) * len(source_counts)
-    last_error: DriverError | None = None
-    for index, one in enumerate(found):
-        start, total = index * per_clip, len(found) * per_clip
-        advance(start, total)
-        try:
-            clip = load_clip(one.path, tracker=instruments.follower)
-        except DriverError as error:
-            # One bad file must not cost the figures of all the others; it is named in the report.
-            skipped[f"{one.folder}/{one.path.name}"], last_error = str(error), error
-            continue
+) -> tuple[list[ClipScores], list[SheetRow], dict[str, str]]:
+    """Evaluate clips one after the other; what cannot be used is skipped, named and told.
 
-        def step(done: int, start: int = start, total: int = total) -> None:
+    Args:
+        evaluate: called with the clip's number and a function that takes the steps done on it.
+    Raises:
+        DriverError: none of them could be used; the last one's error.
+    """
+    rows: list[ClipScores] = []
+    pictures: list[SheetRow] = []
+    skipped: dict[str, str] = {}
+    total = len(names) * steps_each
+    last_error: DriverError | None = None
+    for index, name in enumerate(names):
+
+        def step(done: int, start: int = index * steps_each) -> None:
             advance(start + done, total)
 
-        clip_rows, band = evaluate_clip(
-            clip, warpers, source_counts=source_counts, judge=instruments.judge, matte=instruments.matte, step=step
-        )
-        rows.extend(replace(row, folder=one.folder) for row in clip_rows)
-        bands.append(band)
+        step(0)
+        try:
+            clip_rows, clip_pictures = evaluate(index, step)
+        except DriverError as error:
+            # One bad file must not cost the figures of all the others; it is named in the report.
+            skipped[name], last_error = str(error), error
+            continue
+        rows.extend(clip_rows)
+        pictures.extend(clip_pictures)
     if not rows and last_error is not None:
         raise last_error
     for reason in skipped.values():
         log.warning("Clip skipped: %s", reason)
-    return rows, bands, skipped
+    return rows, pictures, skipped
 
 
 def evaluate_clip(
@@ -142,12 +170,14 @@ def evaluate_clip(
     source_counts: Sequence[int],
     judge: Tracker,
     matte: Matte,
+    sheet_moments: int = 0,
     step: Callable[[int], None] = lambda _done: None,
-) -> tuple[list[ClipScores], SheetBand]:
+) -> tuple[list[ClipScores], list[SheetRow]]:
     """Evaluate every warper with every number of source pictures on one clip.
 
     Args:
-        judge: finds landmarks on single pictures, truths and outputs alike. step: called with runs done.
+        judge: finds landmarks on single pictures, truths and outputs alike. sheet_moments: how many moments are kept
+            as pictures, each with the fewest and the most source pictures. step: called with runs done.
     """
     plan = plan_clip(clip.keypoints, clip.captured_ns, most_sources=max(source_counts))
     images = tuple(
@@ -155,21 +185,23 @@ def evaluate_clip(
         for index in plan.sources
     )
     truth = _ClipTruth(clip, plan, judge=judge, matte=matte)
-    moments = telling_moments(clip.keypoints, plan.scored, count=_SHEET_MOMENTS)
+    moments = telling_moments(clip.keypoints, plan.scored, count=sheet_moments)
+    sheet = SheetCollector(moments, source_counts=source_counts)
     rows: list[ClipScores] = []
-    pictures: dict[str, tuple[NDArray[np.uint8], ...]] = {}
-    shown = {min(source_counts), max(source_counts)}
     for model, warper in warpers.items():
         for count in source_counts:
-            outputs = _drive(warper, SourceSet(clip.name, images).take(count), clip, plan.driving)
+            source_set = SourceSet(clip.name, images).take(count)
+            begin(warper, source_set, neutral=None)
+            outputs = {index: show(warper, moment_of(clip, index), side_px=clip.side_px) for index in plan.driving}
             rows.append(ClipScores(clip.name, model, count, len(plan.scored), truth.score(outputs)))
-            if count in shown and model != COPY:
-                pictures[f"{model} N={count}"] = tuple(outputs[moment] for moment in moments)
+            sheet.keep(model, source_set, clip.frames, outputs)
             step(len(rows))
-    band = SheetBand(
-        clip.name, tuple(image.rgb for image in images), tuple(clip.frames[moment] for moment in moments), pictures
-    )
-    return rows, band
+    return rows, sheet.rows()
+
+
+def moment_of(clip: EvalClip, index: int) -> Moment:
+    """Return a frame of a clip as its own driving moment."""
+    return Moment(int(clip.captured_ns[index]), clip.keypoints[index], clip.frames[index])
 
 
 class _ClipTruth:
@@ -193,30 +225,15 @@ class _ClipTruth:
         for index, truth in self._scored.items():
             scores.append(score_frame(outputs[index], truth, found=found[index], before=before))
             before = outputs[index], truth
-        return replace(mean_scores(scores), jitter_px=self._jitter_px(found))
-
-    def _jitter_px(self, found: Mapping[int, NDArray[np.float32] | None]) -> float:
-        """Return the mean over all runs in which every face was found; NaN where there is none."""
-        figures = []
-        for run in self._runs:
-            here = [found[index] for index in run]
-            true = [self._landmarks[index] for index in run]
-            both = [(a, b) for a, b in zip(here, true, strict=True) if a is not None and b is not None]
-            if len(both) == len(run):
-                figures.append(jitter_px(np.stack([a for a, _ in both]), np.stack([b for _, b in both])))
-        return float(np.mean(figures)) if figures else float("nan")
+        return replace(mean_scores(scores, Scores), jitter_px=run_jitter_px(self._runs, found, self._landmarks))
 
 
-def _drive(
-    warper: PortraitWarper, source_set: SourceSet, clip: EvalClip, driving: Sequence[int]
-) -> dict[int, NDArray[np.uint8]]:
-    """Return the outputs for the driving frames, in their order, with no memory of earlier runs."""
-    warper.set_sources(source_set)
-    warper.reset()
-    outputs = {}
-    for index in driving:
-        output = alpha_over(warper.warp(Query(int(clip.captured_ns[index]), clip.keypoints[index].copy())))
-        if output.shape[0] != clip.side_px:  # a model of another size is judged at the clip's
-            output = cut_image(output, SquareBox(0, 0, output.shape[0]), side_px=clip.side_px)
-        outputs[index] = output
-    return outputs
+def run_jitter_px(runs: Sequence[Sequence[int]], found: Landmarks, wanted: Landmarks) -> float:
+    """Return the mean jitter over all runs in which every face was found; NaN where there is none."""
+    figures = []
+    for run in runs:
+        pairs = [(found[index], wanted[index]) for index in run]
+        both = [(a, b) for a, b in pairs if a is not None and b is not None]
+        if len(both) == len(run):
+            figures.append(jitter_px(np.stack([a for a, _ in both]), np.stack([b for _, b in both])))
+    return float(np.mean(figures)) if figures else float("nan")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `eval` found, as tables for a terminal of 80 columns: pixels, then landmarks and motion. Any thread."""
+"""What `eval` found, as tables for a terminal of 80 columns: means of all figures, then a few per clip. Any thread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.evaluation.eval_report import ClipScores, EvalReport
+from engine.evaluation.eval_report import ClipScores, CrossScores, EvalReport
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,18 +54,41 @@ _MOTION_CAPTION = (
 )
 
 
+_CROSS: Columns = (
+    ("missing", "lost", ".1%"),
+    ("shape_off", "shape", ".1f"),
+    ("shape_driver", "driver", ".1f"),
+    ("leak", "leak", ".0%"),
+    ("colour_lab", "colour", ".1f"),
+    ("expression_px", "express", ".2f"),
+    ("turn_deg", "turn", ".1f"),
+    ("jitter_px", "jitter", ".2f"),
+)
+_CROSS_PER_PAIR: Columns = tuple(_CROSS[index] for index in (0, 1, 3, 5, 7))
+_CROSS_CAPTION = (
+    "shape, driver: distance of the neutral face shape from the character's and from the driver's, % of a face; leak: "
+    "share of the way between both; colour: of the face, Lab; express, jitter: against the retargeted landmarks, "
+    "pixels; turn: degrees"
+)
+
+_KINDS = (("Pixels", _PIXELS, _PIXELS_CAPTION), ("Landmarks and motion", _MOTION, _MOTION_CAPTION))
+_CROSS_KINDS = (("Character and motion", _CROSS, _CROSS_CAPTION),)
+
+
 def eval_tables(report: EvalReport) -> list[Table]:
     """Return the means over all clips and over each folder, then the figures per clip."""
     folders = report.folders
     parts = [(f"mean over {_count(report, folder)} of {folder}", folder) for folder in folders if folder]
-    tables = []
+    crossed = any(isinstance(row.scores, CrossScores) for row in report.rows)
+    kinds = _CROSS_KINDS if crossed else _KINDS
+    tables: list[Table] = []
     for what, folder in [*parts, (f"mean over {_count(report, None)}", None)] if len(parts) != 1 else parts:
         means = report.means(folder)
-        tables.append(_table(f"Pixels, {what}", means, _PIXELS))
-        tables.append(_table(f"Landmarks and motion, {what}", means, _MOTION))
-    tables[-2].caption, tables[-1].caption = _PIXELS_CAPTION, _MOTION_CAPTION
+        tables += [_table(f"{title}, {what}", means, columns) for title, columns, _ in kinds]
+    for table, (_, _, caption) in zip(tables[-len(kinds) :], kinds, strict=True):
+        table.caption = caption
     if len({(row.folder, row.clip) for row in report.rows}) > 1:
-        tables.append(_table("Per clip", report.rows, _PER_CLIP, with_clip=True))
+        tables.append(_table("Per clip", report.rows, _CROSS_PER_PAIR if crossed else _PER_CLIP, with_clip=True))
     return tables
 
 
@@ -81,8 +104,9 @@ def _table(title: str, rows: Sequence[ClipScores], columns: Columns, *, with_cli
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.caption_justify = "left"
     table.padding, table.pad_edge = (0, 1, 0, 0), False
-    for heading in (["clip"] if with_clip else []) + ["model"]:
-        table.add_column(heading, no_wrap=True, max_width=20)
+    if with_clip:
+        table.add_column("clip", no_wrap=True, max_width=32 if columns is _CROSS_PER_PAIR else 20)
+    table.add_column("model", no_wrap=True, max_width=19)
     for heading in ("N", *(heading for _, heading, _ in columns)):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from engine.evaluation.clips import EvalClip
-from engine.geometry import to_px
+from engine.geometry import landmarks_from_keypoints
+from engine.sources.framing import SquareBox
 from engine.types import Frame, Query, SourceSet, TrackedMotion, WarpedPortrait
 from tests.helpers.source_faces import make_keypoints, portrait_rgb
 
-__all__ = ["BlankWarper", "LookupJudge", "PerfectWarper", "make_clip", "whole_matte"]
+__all__ = ["BlankWarper", "LookupJudge", "PerfectWarper", "PortraitWarper", "make_clip", "whole_matte"]
 
 SIDE_PX = 64
 
@@ -41,8 +42,7 @@ class LookupJudge:
         points = self._known.get(frame.rgb.tobytes())
         if points is None:
             return None
-        landmarks = points.copy()
-        landmarks[:, :2] = to_px(points[:, :2], side_px=frame.rgb.shape[0])
+        landmarks = landmarks_from_keypoints(points, box=SquareBox(0, 0, frame.rgb.shape[0]).box)
         return TrackedMotion(frame.index, frame.captured_ns, landmarks)
 
     def reset(self) -> None:
@@ -67,6 +67,7 @@ class PerfectWarper:
         self.asked_ns.append([])
 
     def warp(self, query: Query) -> WarpedPortrait:
+        assert query.portrait is None, "whoever does not need the driving picture does not get it"
         self.asked_ns[-1].append(query.captured_ns)
         rgb = self._truth[query.captured_ns]
         half = np.full((*rgb.shape[:2], 1), 128, np.uint8)
@@ -80,3 +81,30 @@ class BlankWarper(PerfectWarper):
         side = next(iter(self._truth.values())).shape[0]
         rgba = np.full((side, side, 4), 128, np.uint8)
         return WarpedPortrait(query.captured_ns, rgba, rgba[..., :3].copy(), np.ones(1, np.float32))
+
+
+class PortraitWarper:
+    """Shows the driving portrait that it is given, and notes how its motion is to be taken."""
+
+    side_px = SIDE_PX
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.neutrals: list[np.ndarray | None] = []
+
+    def set_sources(self, source_set: SourceSet) -> None:
+        """One is like the other."""
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def set_motion(self, share: float) -> None:
+        self.shares.append(share)
+
+    def set_neutral(self, portrait: np.ndarray | None) -> None:
+        self.neutrals.append(portrait)
+
+    def warp(self, query: Query) -> WarpedPortrait:
+        assert query.portrait is not None
+        rgba = np.dstack([query.portrait, np.full(query.portrait.shape[:2], 255, np.uint8)])
+        return WarpedPortrait(query.captured_ns, rgba, query.portrait.copy(), np.ones(1, np.float32))

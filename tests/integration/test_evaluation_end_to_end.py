@@ -51,7 +51,8 @@ def test_eval_of_the_shipped_model(clip_folder: Path, caplog: pytest.LogCaptureF
     assert scores["lite", 3].akd_px < scores["copy", 1].akd_px
     assert scores["lite", 3].psnr_face_db > scores["copy", 1].psnr_face_db
     assert report.engines["lite"].startswith("engine: ")
-    assert len(report.bands) == 1
+    assert report.titles == {"lite": "Implicit Warping (lite)"}
+    assert len(report.pictures) == 6, "three moments with one and three sources"
 
 
 def test_eval_without_any_usable_clip(tmp_path: Path):

@@ -15,25 +15,33 @@ from PIL import Image
 from rich.console import Console
 
 from engine.errors import OutputUnwritable
-from engine.evaluation.baseline import CopyWarper
-from engine.evaluation.eval_report import COPY, EvalReport, Scores, mean_scores
+from engine.evaluation.baseline import COPY, CopyWarper
+from engine.evaluation.eval_report import EvalReport, Scores, mean_scores
 from engine.evaluation.machine import write_json
 from engine.evaluation.metrics import jitter_px, l1_255, landmark_distance_px, psnr_db, ssim
 from engine.evaluation.plan import jitter_runs, plan_clip, telling_moments
 from engine.evaluation.protocol import evaluate_clip
 from engine.evaluation.scoring import alpha_over
-from engine.evaluation.sheet import write_sheet
+from engine.evaluation.sheet import moments_shown, tile_sources, write_sheet
 from engine.evaluation.tables import eval_tables
 from engine.geometry import to_px
 from engine.landmarks import EYES, IRISES, LIPS
 from engine.types import WarpedPortrait
-from tests.helpers.eval_clips import SIDE_PX, BlankWarper, LookupJudge, PerfectWarper, make_clip, whole_matte
+from tests.helpers.eval_clips import (
+    SIDE_PX,
+    BlankWarper,
+    LookupJudge,
+    PerfectWarper,
+    PortraitWarper,
+    make_clip,
+    whole_matte,
+)
 
 CLIP = make_clip()
 
 
-def evaluate(warpers, counts=(1, 4)):
-    return evaluate_clip(CLIP, warpers, source_counts=counts, judge=LookupJudge(CLIP), matte=whole_matte)
+def evaluate(warpers, counts=(1, 4), **options):
+    return evaluate_clip(CLIP, warpers, source_counts=counts, judge=LookupJudge(CLIP), matte=whole_matte, **options)
 
 
 def by_key(rows):
@@ -158,19 +166,19 @@ def test_portrait_goes_over_its_own_backdrop():
 def test_means_leave_out_what_is_not_known():
     known = dict.fromkeys(Scores.__dataclass_fields__, 1.0)
     some, other = Scores(**known), Scores(**{**known, "akd_px": math.nan, "psnr_db": 3.0})
-    mean = mean_scores([some, other])
+    mean = mean_scores([some, other], Scores)
     assert (mean.psnr_db, mean.akd_px) == (2.0, 1.0)
-    assert math.isnan(mean_scores([]).psnr_db)
+    assert math.isnan(mean_scores([], Scores).psnr_db)
     perfect = Scores(**{**known, "psnr_db": math.inf})
-    assert mean_scores([perfect, perfect]).psnr_db == math.inf
-    assert mean_scores([perfect, Scores(**{**known, "psnr_db": 20.0})]).psnr_db == 40.0
-    assert math.isnan(mean_scores([other]).akd_px)
+    assert mean_scores([perfect, perfect], Scores).psnr_db == math.inf
+    assert mean_scores([perfect, Scores(**{**known, "psnr_db": 20.0})], Scores).psnr_db == 40.0
+    assert math.isnan(mean_scores([other], Scores).akd_px)
 
 
-def test_report_as_tables_json_and_sheet(tmp_path: Path):
+def test_report_as_tables_and_json(tmp_path: Path):
     warpers = {COPY: CopyWarper(), "perfect": PerfectWarper(CLIP), "blank": BlankWarper(CLIP)}
-    rows, band = evaluate(warpers)
-    report = EvalReport(tuple(rows), {"perfect": "by hand"}, {"bad.mp4": "no face"}, {"cpu": "x"}, (band, band))
+    rows, _ = evaluate(warpers)
+    report = EvalReport(tuple(rows), "as said", {"perfect": "by hand"}, {}, {"bad.mp4": "no face"}, {"cpu": "x"})
     write_json(report.as_dict(), tmp_path / "eval.json")
     plain = json.loads((tmp_path / "eval.json").read_text())
     means = {(row["model"], row["sources"]): row["scores"] for row in plain["mean"]}
@@ -179,18 +187,64 @@ def test_report_as_tables_json_and_sheet(tmp_path: Path):
     assert means["perfect", 4]["akd_px"] == 0
     assert means["blank", 4]["missing"] == 1
     assert plain["skipped"] == {"bad.mp4": "no face"}
+    assert plain["protocol"] == "as said"
     assert set(plain["figures"]) == set(Scores.__dataclass_fields__), "every key is explained"
+    assert all(plain["figures"].values())
     tables = eval_tables(report)
     assert [table.row_count for table in tables] == [6, 6]  # one clip: its figures are the means
+
+
+def test_the_sheet_has_labelled_columns_and_a_row_for_each_moment_and_count(tmp_path: Path):
+    warpers = {COPY: CopyWarper(), "perfect": PerfectWarper(CLIP), "blank": BlankWarper(CLIP)}
+    rows, pictures = evaluate(warpers, counts=(1, 2, 4), sheet_moments=2)
+    assert [len(row.sources) for row in pictures] == [1, 4, 1, 4], "fewest and most sources, moment by moment"
+    assert all(list(row.outputs) == ["perfect", "blank"] for row in pictures), "the unwarped copy has no column"
+    for row in pictures:
+        np.testing.assert_array_equal(row.outputs["perfect"], row.driving)
+    report = EvalReport(tuple(rows), titles={"perfect": "The Truth"}, pictures=tuple(pictures))
     write_sheet(report, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
-        cell, label, gap = 160, 18, 3
-        rows_shown = 2 * (2 + 2 * 2)  # two bands of sources, driving, and two models at N = 1 and 4
-        assert sheet.height == rows_shown * (cell + label + gap) + gap
-        assert sheet.width == 6 * (cell + gap) + gap
-        drawn = np.array(sheet)[gap + label : gap + label + cell, gap : gap + cell]
-    expected = np.array(Image.fromarray(CLIP.frames[0]).resize((cell, cell), Image.Resampling.BOX))
-    np.testing.assert_array_equal(drawn, expected)
+        drawn = np.array(sheet)
+    cell, gap, group, label, header = 192, 4, 14, 116, 44
+    assert drawn.shape == (header + 4 * cell + 2 * gap + group + gap, label + 4 * (cell + gap), 3)
+
+    def cell_at(column: int, top: int) -> np.ndarray:
+        left = label + column * (cell + gap)
+        return drawn[top : top + cell, left : left + cell]
+
+    def shown(picture: np.ndarray) -> np.ndarray:
+        return np.array(Image.fromarray(picture).resize((cell, cell), Image.Resampling.BOX))
+
+    np.testing.assert_array_equal(cell_at(0, header), shown(CLIP.frames[0]))
+    np.testing.assert_array_equal(cell_at(1, header), shown(pictures[0].driving))
+    np.testing.assert_array_equal(cell_at(2, header + cell + gap), shown(pictures[1].outputs["perfect"]))
+    np.testing.assert_array_equal(cell_at(3, header + 2 * cell + gap + group), shown(pictures[2].outputs["blank"]))
+    tiles = cell_at(0, header + cell + gap)
+    half = np.array(Image.fromarray(pictures[1].sources[1]).resize((96, 96), Image.Resampling.BOX))
+    np.testing.assert_array_equal(tiles[:96, 96:], half, err_msg="four source pictures in one cell")
+
+
+def test_any_number_of_sources_fits_a_cell():
+    for count in range(1, 17):
+        tiles = tile_sources([np.full((8, 8, 3), 10 * (i + 1), np.uint8) for i in range(count)], side_px=100)
+        assert tiles.shape == (100, 100, 3)
+        assert {10 * (i + 1) for i in range(count)} <= set(np.unique(tiles))
+
+
+def test_a_sheet_of_many_clips_stays_readable():
+    assert [moments_shown(index, 1) for index in range(1)] == [3]
+    assert [moments_shown(index, 6) for index in range(6)] == [2] * 6
+    shown = [moments_shown(index, 34) for index in range(34)]
+    assert sum(shown) == 12
+    assert shown[0] == shown[-1] == 1
+
+
+def test_a_model_that_finds_its_own_keypoints_gets_the_true_picture_and_copies_positions():
+    warper = PortraitWarper()
+    rows, _ = evaluate({"own": warper}, counts=(1, 2))
+    assert [row.scores.psnr_db for row in rows] == [math.inf, math.inf]
+    assert warper.shares == [0.0, 0.0], "absolute motion: it is the same person"
+    assert warper.neutrals == [None, None]
 
 
 def test_folders_have_means_of_their_own_and_tables_fit_80_columns():
