@@ -39,7 +39,7 @@ from engine.models.learned_motion import LearnedMotion, Motion
 __all__ = ["CrossAttention", "ImplicitWarpPaper"]
 
 _LOWEST, _HIGHEST = math.pi / 2, 8 * math.pi  # frequencies of the positional encoding: half a period to eight a side
-_GAIN = 1.3  # of the positional encoding: the same place is e^7 times likelier than a random one
+_GAIN = 2.0  # of the positional encoding: untrained, half of the weight lies on the same place, the rest around it
 _DROPPED = -1e4  # logit of a dropped row
 _RGB = 3
 

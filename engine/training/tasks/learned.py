@@ -130,6 +130,7 @@ def landmark_rotation(keypoints: Tensor) -> Tensor:
 
     The polar factor of the landmarks' affine map from the canonical face: the rotation nearest to it.
     """
+    keypoints = keypoints.float()
     solver = torch.from_numpy(affine_solver().copy()).to(keypoints)
     linear = (solver @ keypoints)[:, :3].transpose(1, 2)
     u, _, v = torch.linalg.svd(linear)
