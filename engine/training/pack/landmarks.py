@@ -3,7 +3,8 @@
 
 landmarks.npz holds no pickles: `mean` (1434,) and `basis` (C, 1434) float32, `coefficients` (F, C) int16 in units of
 `step` (a float32), `tracked` (F,) bool. keypoints = mean + coefficients · step · basis, reshaped to (478, 3), portrait
-space.
+space. Measured on the standard pack (15,296 tracked frames, 3.0 MB): a coordinate is off by 0.019 px on the mean at
+256², 0.08 px at the 99th percentile, 0.63 px at worst.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["LandmarkBasis", "PackedLandmarks", "fit_landmarks", "read_landmarks"
 
 _WIDTH = LANDMARK_COUNT * 3
 _COMPONENTS = 160
-_STEP = 1e-3  # portrait space; a coordinate is off by about a third of step / sqrt(12): 0.012 px at 256²
+_STEP = 1e-3  # portrait space; rounding alone costs a third of step / sqrt(12): 0.012 px at 256²
 _LIMIT = np.iinfo(np.int16).max
 
 
