@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,15 +59,22 @@ class OpenVinoDevice:
         place = f"{self.name} ({self._threads} threads)" if self.name == "CPU" else self.name
         return f"openvino {version} on {place}"
 
-    def read(self, manifest: ModelManifest, file: str) -> ov.Model:
+    def read(
+        self, manifest: ModelManifest, file: str, *, shapes: Mapping[str, Sequence[int]] | None = None
+    ) -> ov.Model:
         """Read one graph of a model.
 
+        Args:
+            shapes: of inputs that are open in the file.
         Raises:
-            ModelMismatch: the file is damaged or gone.
+            ModelMismatch: the file is damaged or gone, or cannot take these shapes.
         """
         path = manifest.folder / file
         try:
-            return self._core.read_model(path)
+            model = self._core.read_model(path)
+            if shapes:
+                model.reshape({name: list(shape) for name, shape in shapes.items()})
+            return model
         except RuntimeError as error:  # the graphs are read when first needed: a file may have gone since
             raise ModelMismatch(
                 f"OpenVINO cannot read {file} of '{manifest.name}': {_last_line(error)}: {path}.",

@@ -137,6 +137,14 @@ def test_a_graph_that_breaks_its_promise_is_named(write: Write) -> None:
         runner.detect(picture(0, 0, 0))
 
 
+def test_a_cache_that_the_frame_graph_does_not_take_is_named(write: Write) -> None:
+    path = write("fomm") / "manifest.json"
+    path.write_text(path.read_text().replace('"cache": ["pictures"]', '"cache": ["rgb"]'))
+    runner = OpenVinoLearnedRunner(load_manifest("fomm"), threads=1)
+    with pytest.raises(ModelMismatch, match=r"cannot read animate\.onnx of 'fomm'"):
+        runner.encode(picture(0, 0, 0)[None])
+
+
 def test_motion_that_does_not_fit_fails_as_inference(write: Write) -> None:
     write("implicit_warp_paper", "paper")
     runner = OpenVinoLearnedRunner(load_manifest("paper"), threads=1)
