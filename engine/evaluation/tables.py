@@ -71,6 +71,7 @@ _CROSS_CAPTION = (
     "pixels; turn: degrees"
 )
 
+_SHORT_NAME = 12  # letters of a model's name
 _KINDS = (("Pixels", _PIXELS, _PIXELS_CAPTION), ("Landmarks and motion", _MOTION, _MOTION_CAPTION))
 _CROSS_KINDS = (("Character and motion", _CROSS, _CROSS_CAPTION),)
 
@@ -78,7 +79,7 @@ _CROSS_KINDS = (("Character and motion", _CROSS, _CROSS_CAPTION),)
 def eval_tables(report: EvalReport) -> list[Table]:
     """Return the means over all clips and over each folder, then the figures per clip."""
     folders = report.folders
-    parts = [(f"mean over {_count(report, folder)} of {folder}", folder) for folder in folders if folder]
+    parts = [(f"mean over {_count(report, folder)} in {folder}/", folder) for folder in folders if folder]
     crossed = any(isinstance(row.scores, CrossScores) for row in report.rows)
     kinds = _CROSS_KINDS if crossed else _KINDS
     tables: list[Table] = []
@@ -103,15 +104,19 @@ def _table(title: str, rows: Sequence[ClipScores], columns: Columns, *, with_cli
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.caption_justify = "left"
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
+    # The box parts columns by one space; a second one is for tables that fit 80 columns all the same.
+    roomy = max((len(row.model) for row in rows), default=0) <= _SHORT_NAME
+    table.padding, table.pad_edge = (0, 1 if roomy else 0, 0, 0), False
+    # Where a terminal is too narrow, names give way and figures stay whole.
     if with_clip:
-        table.add_column("clip", no_wrap=True, max_width=32 if columns is _CROSS_PER_PAIR else 20)
-    table.add_column("model", no_wrap=True, max_width=19)
+        table.add_column("clip", overflow="ellipsis", max_width=32 if columns is _CROSS_PER_PAIR else 20)
+    table.add_column("model", overflow="ellipsis", max_width=19)
     for heading in ("N", *(heading for _, heading, _ in columns)):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         figures = [_spell(getattr(row.scores, name), form) for name, _, form in columns]
-        table.add_row(*([row.clip] if with_clip else []), row.model, str(row.sources), *figures)
+        clip = row.clip.replace(" ", "")  # a name is never broken into two lines
+        table.add_row(*([clip] if with_clip else []), row.model, str(row.sources), *figures)
     return table
 
 

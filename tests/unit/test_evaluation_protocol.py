@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -247,7 +248,7 @@ def test_a_model_that_finds_its_own_keypoints_gets_the_true_picture_and_copies_p
     assert warper.neutrals == [None, None]
 
 
-def test_folders_have_means_of_their_own_and_tables_fit_80_columns():
+def test_folders_have_means_of_their_own():
     (row,), _ = evaluate({COPY: CopyWarper()}, counts=(1,))
     named = [
         dataclasses.replace(row, clip=name, folder=folder, scores=dataclasses.replace(row.scores, psnr_db=psnr))
@@ -265,17 +266,33 @@ def test_folders_have_means_of_their_own_and_tables_fit_80_columns():
     assert plain["clips"][2]["folder"] == "drawn"
     titles = [str(table.title) for table in eval_tables(report)]
     assert [title.split("mean over ")[-1] for title in titles[::2]] == [
-        "2 clips of real",
-        "1 clip of drawn",
+        "2 clips in real/",
+        "1 clip in drawn/",
         "3 clips",
         "Per clip",
     ]
+
+
+@pytest.mark.parametrize("model", ["lite", "implicit_warp_paper"])
+@pytest.mark.parametrize("folder", ["real", ""])
+def test_tables_fit_80_columns_with_every_figure_whole(model: str, folder: str):
+    (row,), _ = evaluate({model: CopyWarper()}, counts=(1,))
+    scores = Scores(*[12.3456] * len(Scores.__dataclass_fields__))
+    rows = [
+        dataclasses.replace(row, clip=name, folder=folder, scores=dataclasses.replace(scores, missing=1.0))
+        for name in ("a_clip_with_a_very_long_name", "b", "c d")
+    ]
     console = Console(width=80, file=io.StringIO())
-    for table in eval_tables(report):
+    tables = eval_tables(EvalReport(tuple(rows)))
+    for table in tables:
         console.print(table)
-        assert table.columns[-1].header in console.file.getvalue(), "no column is cut off"
-    assert max(len(line.rstrip()) for line in console.file.getvalue().splitlines()) <= 80
-    assert "…" not in console.file.getvalue().replace("a_clip_with_a_long_…", "")
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    figures = [line for line in lines if re.search(r"\b1 +12\.35", line)]
+    assert len(figures) == 2 + 3, "no row takes two lines"
+    assert all("…" not in line.split(" 1 ")[-1] for line in figures), "no figure is cut"
+    for heading in ("PSNR", "backg", "SSIM", "MS", "AKD", "jitter", "flicker"):
+        assert any(heading in line for line in lines), heading
 
 
 def test_reports_that_cannot_be_written(tmp_path: Path):
