@@ -39,7 +39,8 @@ class LearnedWarper:
     """Animates one source set at a time; see `engine.warp.base.NeedsPortrait`.
 
     State: as `Warper`. Motion is relative to the neutral picture until `set_motion` says otherwise; without
-    `set_neutral` the first query's picture is the neutral one, and `reset` forgets it.
+    `set_neutral` the first query's picture is the neutral one, and `reset` forgets it. The gains and the steadiness
+    of `MotionSettings` belong to landmarks and do nothing here.
     """
 
     def __init__(self, runner: LearnedRunner, *, reason: str = "asked for") -> None:
