@@ -68,7 +68,7 @@ class TinyTask(Task):
     def forward(self, batch: Batch) -> Outcome:
         seen = batch.rgb.mean(1)
         if self.training:
-            seen = seen + self.noise * rows_of_rank(lambda rows: torch.randn(rows, 3, SIDE, SIDE), len(seen))
+            seen = seen + self.noise * rows_of_rank(lambda rows: torch.randn(rows, *seen.shape[1:]), len(seen))
         output = self.model(seen).float()
         return Outcome(output, {"pixels": F.l1_loss(output, batch.truth), "square": F.mse_loss(output, batch.truth)})
 

@@ -24,13 +24,14 @@ from engine.training.task import Task
 from engine.training.tasks import TASKS, make_task
 from engine.training.train.checkpoint import read_facts
 from engine.training.train.device import choose_precision
+from engine.training.train.folder import make_folder
 from engine.training.train.parallel import Ranks, open_ranks, seed_step
-from engine.training.train.run import Inputs, Run, RunResult
+from engine.training.train.run import Inputs, Run, RunResult, refuse_other
 from engine.training.train.schedule import Budget
 from engine.training.train.settings import TrainSettings
 from engine.training.train.signals import watch_for_stop
 
-__all__ = ["load_start", "pack_identity", "parse_options", "train"]
+__all__ = ["load_dev", "load_start", "pack_identity", "parse_options", "train"]
 
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
 _DEV_COUNTS = (1, 4)  # source pictures at which a run is judged
@@ -91,11 +92,16 @@ def train(
             raise InvalidSetting(what, hint="Use a multiple.")
         try:
             seed_step(settings.seed, -1)
-            task = make_task(model, size=size, options=parse_options(option or ()))
+            task = _make(model, size, parse_options(option or ()))
             started = load_start(task, start) if start else None
             chosen = choose_precision(precision, ranks.device)
+            identity = pack_identity(pack)
+            if resume:  # all that can be refused is refused before the pack is read
+                refuse_other(read_facts(out), task, pack=identity, seed=settings.seed)
+            if ranks.leads:
+                make_folder(out, resumed=resume)
             source, dev = _load(task, pack, ranks, settings.seed, every, max_sources, still_share)
-            inputs = Inputs(task, source, dev, pack_identity(pack), {**arguments, "started_with": started})
+            inputs = Inputs(task, source, dev, identity, {**arguments, "started_with": started})
             run = Run(inputs, out, settings=settings, ranks=ranks, precision=chosen, resume=resume)
             quiet = not ranks.leads
             with progress("Training", quiet=quiet, unit=budget.unit) as advance, watch_for_stop() as stop:
@@ -112,19 +118,35 @@ def train(
         raise typer.Exit(_INTERRUPTED)
 
 
+def _make(model: str, size: str, options: Mapping[str, object]) -> Task:
+    """Make the task; numbers that no network can be built with are the user's mistake."""
+    try:
+        return make_task(model, size=size, options=options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"The model cannot be made with these options: {str(error).splitlines()[0]}."
+        raise InvalidSetting(what, hint="Give every --option a value of the kind and size of its default.") from error
+
+
 def _load(
     task: Task, pack: Path, ranks: Ranks, seed: int, every: int, max_sources: int, still_share: float
 ) -> tuple[BatchSource, Mapping[int, BatchSource]]:
-    """Read the pack's two splits and make their samplers; the dev split only where it is judged."""
+    """Read the pack's two splits; the dev split only where it is judged."""
     side = int(task.model.config.side_px)
     with progress("Reading the pack", quiet=not ranks.leads, unit="items") as advance:
         split, _ = load_split(pack, "train", side_px=side, every=every, advance=advance)
     source = Sampler(split, device=ranks.device, seed=seed, max_sources=max_sources, still_share=still_share)
-    if not ranks.leads:
-        return source, {}
+    return source, load_dev(task, pack, ranks.device) if ranks.leads else {}
+
+
+def load_dev(task: Task, pack: Path, device: torch.device) -> Mapping[int, BatchSource]:
+    """Read a pack's dev split: number of source pictures → what a task is judged on with so many.
+
+    Raises:
+        PackInvalid, InvalidSetting: the pack has no usable dev split.
+    """
     with progress("Reading the dev split", unit="items") as advance:
-        held, _ = load_split(pack, "dev", side_px=side, advance=advance)
-    return source, {n: Sampler(held, device=ranks.device, sources=n, augment=False) for n in _DEV_COUNTS}
+        held, _ = load_split(pack, "dev", side_px=int(task.model.config.side_px), advance=advance)
+    return {n: Sampler(held, device=device, sources=n, augment=False) for n in _DEV_COUNTS}
 
 
 def pack_identity(pack: Path) -> str:
@@ -188,6 +210,6 @@ def _sentence(result: RunResult, out: Path) -> str:
     if result.last:
         before = f"{result.first.loss:.4f} → " if result.first and result.first is not result.last else ""
         said.append(f"dev loss {before}{result.last.loss:.4f}")
-        said += [f"{f['psnr_db']:.2f} dB from {n} sources" for n, f in result.last.figures.items()]
+        said += [f"N={n} {f['psnr_db']:.2f} dB" for n, f in result.last.figures.items()]
     end = "Stopped; go on with --resume. " if result.stopped else ""
     return f"{end}{'; '.join(said)}. Written: {out}"

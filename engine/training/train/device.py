@@ -55,6 +55,7 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
             hint="Use --device cpu, or install the device's driver and a torch built for it.",
         ) from error
     if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
         torch.cuda.set_device(device)
         # What the networks multiply outside bf16 is good enough in TF32; geometry is no matrix product of their size.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -30,8 +30,8 @@ class Journal:
     """Log files of one run; appends to what an earlier part of the run wrote.
 
     Args:
-        step: samples rebuilt so far; TensorBoard forgets what lies behind it, as a killed run may have gone further
-            than its checkpoint. (Its "step" axis counts samples: runs with other batches lie over each other.)
+        samples: rebuilt so far; TensorBoard forgets what an earlier part wrote after them, as a killed run may have
+            gone further than its checkpoint. Its axis "step" counts samples, so that runs with other batches compare.
     Raises:
         OSError: the files cannot be created.
     """
@@ -49,7 +49,7 @@ class Journal:
         self._events = RecordWriter(self._file)
         self._event(samples, file_version="brain.Event:2")
         if samples:
-            self._event(samples, session_log=SessionLog(status=SessionLog.START))
+            self._event(samples + 1, session_log=SessionLog(status=SessionLog.START))
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Append a line; what is no finite number becomes null."""

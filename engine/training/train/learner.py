@@ -107,7 +107,8 @@ class Learner:
         self.skipped += 1
         self._in_a_row += 1
         told = ", ".join(f"{name} {value:g}" for name, value in values.items())
-        log.warning("Step %d is skipped: %s; gradient %g", step + 1, told, gradient)
+        if self._ranks.leads:
+            log.warning("Step %d is skipped: %s; gradient %g", step + 1, told, gradient)
         if self._in_a_row >= _BAD_STEPS:
             raise InferenceFailed(
                 f"Training failed: {_BAD_STEPS} steps in a row gave no finite numbers ({told}; gradient {gradient:g}).",

@@ -34,7 +34,7 @@ from engine.training.train.schedule import rate_factor
 from engine.training.train.settings import TrainSettings
 from engine.training.train.window import Window
 
-__all__ = ["Inputs", "Progress", "Run", "RunResult"]
+__all__ = ["Inputs", "Progress", "Run", "RunResult", "refuse_other"]
 
 
 @dataclass(slots=True)
@@ -98,10 +98,10 @@ class Run:
     ) -> None:
         self._inputs, self._settings, self._ranks, self._precision = inputs, settings, ranks, precision
         self._clock = clock
-        self._describe = json.loads(json.dumps(inputs.task.describe()))  # as it comes back from a checkpoint
+        self._describe = _as_saved(inputs.task.describe())
         saved = read_checkpoint(out) if resume else None
         if saved:
-            self._check(saved[1])
+            refuse_other(saved[1], inputs.task, pack=inputs.pack, seed=settings.seed)
         if ranks.leads:
             make_folder(out, resumed=resume)
         width = settings.rival_width if settings.gan_from < 1 else None
@@ -117,18 +117,6 @@ class Run:
         self._rate = 0.0
         self._first: Judgement | None = None
         self._last: Judgement | None = None
-
-    def _check(self, facts: Mapping[str, Any]) -> None:
-        hint = "Train it in another folder, or name the model, size, options and pack that the run began with."
-        if facts["describe"] != self._describe:
-            what = f"The checkpoint is of another model: expected {_difference(self._describe, facts['describe'])}."
-            raise ModelMismatch(what, hint=hint)
-        if facts["pack"] != self._inputs.pack:
-            what = f"The checkpoint was trained on another pack: expected {self._inputs.pack}, got {facts['pack']}."
-            raise ModelMismatch(what, hint=hint)
-        if facts["seed"] != self._settings.seed:
-            what = f"The run began with --seed {facts['seed']}, expected {self._settings.seed}."
-            raise ModelMismatch(what, hint="Leave --seed out.")
 
     def train(
         self, *, stop: Callable[[], bool] = lambda: False, advance: Advance = lambda _done, _total: None
@@ -275,6 +263,31 @@ class Run:
     def _note(self, facts: Mapping[str, Any]) -> None:
         if self._folder:
             self._folder.journal.note(facts)
+
+
+def refuse_other(facts: Mapping[str, Any], task: Task, *, pack: str, seed: int) -> None:
+    """Refuse to go on with a run that was begun with something else.
+
+    Args:
+        facts: of its checkpoint. task, pack, seed: what it is to be gone on with.
+    Raises:
+        ModelMismatch: model, config, pack or seed differ.
+    """
+    hint = "Train it in another folder, or name the model, size, options and pack that the run began with."
+    describe = _as_saved(task.describe())
+    if facts["describe"] != describe:
+        what = f"The checkpoint is of another model: expected {_difference(describe, facts['describe'])}."
+        raise ModelMismatch(what, hint=hint)
+    if facts["pack"] != pack:
+        what = f"The checkpoint was trained on another pack: expected {pack}, got {facts['pack']}."
+        raise ModelMismatch(what, hint=hint)
+    if facts["seed"] != seed:
+        raise ModelMismatch(f"The run began with --seed {facts['seed']}, expected {seed}.", hint="Leave --seed out.")
+
+
+def _as_saved(describe: Mapping[str, object]) -> Any:
+    """Return a description as it comes back from a checkpoint."""
+    return json.loads(json.dumps(describe))
 
 
 def _difference(expected: Any, got: Any, where: str = "") -> str:

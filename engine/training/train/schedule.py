@@ -33,8 +33,9 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise InvalidSetting("A run is as long as --minutes or --steps says: expected exactly one of them.")
-        if not 0 < (self.minutes if self.steps is None else self.steps) < math.inf:  # type: ignore[operator]
-            raise InvalidSetting(f"The length of a run must lie above 0, got {self.minutes or self.steps}.")
+        name, value = ("steps", self.steps) if self.minutes is None else ("minutes", self.minutes)
+        if value is None or not 0 < value < math.inf:
+            raise InvalidSetting(f"--{name} must be above 0, got {value}.", name=name, value=value)
 
     def share(self, step: int, elapsed_s: float) -> float:
         """Return how much of it is used up after `step` steps; 1 and more is the end."""
