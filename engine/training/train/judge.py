@@ -47,9 +47,10 @@ def judge(
     Args:
         task: as it is to be judged; for a training that is its average. Its mode is put back afterwards.
         sources: number of source pictures → where their batches come from; steps 0, 1, … are drawn.
-        samples: how many of each, rounded up to whole batches. shown: how many of each go into `rows`.
+        samples: how many of each, rounded up to whole batches, which have at most `batch`.
+        shown: how many of each go into `rows`.
     """
-    was_training = task.training
+    was_training, batch = task.training, min(batch, samples)
     task.eval()
     try:
         figures, rows = {}, []
