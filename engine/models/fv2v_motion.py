@@ -8,13 +8,14 @@ Shapes: B pictures, K keypoints, d slices of side m, V = d·m·m voxels.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models.layers import ConvBlock
+from engine.models.layers import ConvBlock, pixel_grid
 from engine.models.learned_config import Fv2vConfig
 from engine.models.learned_layers import VARIANCE, shrink
 from engine.models.volume import SliceBlock, SliceConv, VolumeHourglass, sample_volume, slice_grid
@@ -25,6 +26,7 @@ _TEMPERATURE = 0.1
 _FOLLOW = 4.0  # initial mask logit on a driving keypoint, against 0 for the background
 _TRUST = 2.0  # initial logit of "not hidden"
 _EPS = 1e-6
+_START_RADIUS, _START_DEPTH, _START_SIGMA = 0.45, 0.33, 0.2  # the depth is the one that the keypoint prior wants
 
 
 class Posed(NamedTuple):
@@ -63,10 +65,24 @@ def _unit(vector: Tensor) -> Tensor:
     return vector / (vector.square().sum(-1, keepdim=True) + _EPS).sqrt()
 
 
+def _spread(count: int) -> Tensor:
+    """Return points evenly spread over a ball's surface, (count, 3): a golden-angle spiral."""
+    height = 1 - 2 * (torch.arange(count) + 0.5) / count
+    angle = torch.arange(count) * (math.pi * (3 - 5**0.5))
+    ring = (1 - height.square()).sqrt()
+    ball = torch.stack([ring * angle.cos(), height, ring * angle.sin()], -1)
+    return _START_RADIUS * ball + torch.tensor([0.0, 0.0, _START_DEPTH])
+
+
 class CanonicalDetector(nn.Module):
-    """Picture -> keypoints of the face at rest, turned to the front; 3-D heatmaps, soft-argmax (paper App. A)."""
+    """Picture -> keypoints of the face at rest, turned to the front; 3-D heatmaps, soft-argmax (paper App. A).
+
+    A bump per keypoint is added to the heatmaps, so that the keypoints start spread over a ball in the middle of the
+    picture and not all in one place, from where the keypoint prior has to drive them apart.
+    """
 
     grid: Tensor
+    start: Tensor
 
     def __init__(self, config: Fv2vConfig) -> None:
         super().__init__()
@@ -86,7 +102,10 @@ class CanonicalDetector(nn.Module):
             channels = out
         self.heat = SliceConv(channels, config.keypoints, **kind)  # type: ignore[arg-type]
         side = config.motion_px >> (levels - config.detector_rises)
-        self.register_buffer("grid", slice_grid(depth, side), persistent=False)
+        grid = slice_grid(depth, side)
+        gap = (grid - _spread(config.keypoints)[:, None]).square().sum(-1)  # (K, V)
+        self.register_buffer("grid", grid, persistent=False)
+        self.register_buffer("start", gap * (-0.5 * _TEMPERATURE / _START_SIGMA**2), persistent=False)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """rgb (B, 3, R, R) -> (B, K, 3)."""
@@ -98,7 +117,7 @@ class CanonicalDetector(nn.Module):
         with torch.autocast(rgb.device.type, enabled=False):
             heat = self.heat(x.float())
             heat = heat.reshape(-1, self.depth, self.keypoints, heat.shape[2] * heat.shape[3]).transpose(1, 2)
-            return torch.softmax(heat.flatten(2) / _TEMPERATURE, -1) @ self.grid
+            return torch.softmax((heat.flatten(2) + self.start) / _TEMPERATURE, -1) @ self.grid
 
 
 class _Bottleneck(nn.Module):
@@ -122,7 +141,13 @@ class _Bottleneck(nn.Module):
 
 
 class PoseNet(nn.Module):
-    """Picture -> rotation, translation and expression of the head, by a small residual network (paper App. A)."""
+    """Picture -> rotation, translation and expression of the head, by a residual network (paper App. A).
+
+    With `pose_places` every channel also says where in the picture it is strongest (spatial softmax, Finn et al.
+    2016): from plain averages a head's position takes many thousand pictures to learn.
+    """
+
+    grid: Tensor
 
     def __init__(self, config: Fv2vConfig) -> None:
         super().__init__()
@@ -135,16 +160,23 @@ class PoseNet(nn.Module):
             layers += [_Bottleneck(width, width) for _ in range(blocks)]
             channels = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, 9 + 3 * config.keypoints)
+        self.places = config.pose_places
+        self.head = nn.Linear(channels * (3 if self.places else 1), 9 + 3 * config.keypoints)
         nn.init.normal_(self.head.weight, std=1e-3)  # start: upright, at rest
         self.head.bias.data.zero_()
         self.head.bias.data[[0, 4]] = 1.0  # the first two columns of the identity
+        self.register_buffer("grid", pixel_grid(config.pose_px >> (len(config.pose_blocks) + 1)), persistent=False)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """rgb (B, 3, R, R) -> rotation (B, 3, 3), translation (B, 3), expression (B, K, 3)."""
-        features = self.body(shrink(rgb, self.side_px)).float().mean((2, 3))
+        features = self.body(shrink(rgb, self.side_px)).flatten(2)  # (B, C, h·w)
         with torch.autocast(rgb.device.type, enabled=False):
-            o = self.head(features)
+            features = features.float()
+            pooled = features.mean(2)
+            if self.places:
+                where = torch.softmax(features, -1) @ self.grid  # (B, C, 2)
+                pooled = torch.cat([pooled, where.flatten(1)], 1)
+            o = self.head(pooled)
             return rotation_from(o[:, :6]), o[:, 6:9], o[:, 9:].reshape(-1, self.keypoints, 3)
 
 

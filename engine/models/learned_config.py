@@ -5,13 +5,13 @@
 for minutes to hours of training on any machine and for live use on a CPU. Parameters (M) and multiply-adds (G) at
 256², one source picture, measured with `torch.utils.flop_counter`:
 
-                      parameters  detect  encode  animate
-    fomm small              1.54      0.33    0.13     1.87
-    fomm full              59.78      1.28   10.28    43.36
-    implicit_warp_paper small  2.91   0.30    0.37     2.05
-    implicit_warp_paper full  50.24   1.22   22.15    60.75
-    fv2v small              2.42      0.62    0.20     2.27
-    fv2v full             118.85     25.26   32.57   168.52
+                               parameters  detect  encode  animate
+    fomm                 small       1.54    0.33    0.11     1.91
+                         full       59.78    1.28   10.28    43.36
+    fv2v                 small       1.78    0.61    0.18     2.31
+                         full      118.85   25.26   32.57   168.52
+    implicit_warp_paper  small       2.91    0.30    0.35     2.05
+                         full       50.24    1.22   22.15    60.75
 
 A frame is `detect` and `animate`; `encode_sources` runs once per source picture.
 """
@@ -78,7 +78,8 @@ class Fv2vConfig:
     detector_rises: int = 3  # heatmaps end at motion_px >> (levels - rises)
     pose_px: int = 128  # side of the picture for pose and expression
     pose_width: int = 64  # first stage, doubled from stage to stage
-    pose_blocks: tuple[int, ...] = (1, 1, 1, 1)  # bottlenecks in every stage
+    pose_blocks: tuple[int, ...] = (1, 1, 1)  # further bottlenecks in every stage
+    pose_places: bool = True  # pose from where features are, not only from how strong they are on average
     appearance_width: int = 64  # at stride 4, before the volume
     depth: int = 8
     volume: int = 8
@@ -146,6 +147,7 @@ FV2V_SIZES: dict[str, Fv2vConfig] = {
         pose_px=256,
         pose_width=256,
         pose_blocks=(3, 3, 5, 2),
+        pose_places=False,
         appearance_width=256,
         depth=16,
         volume=32,
