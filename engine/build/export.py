@@ -31,11 +31,13 @@ from engine.types import LANDMARK_COUNT
 
 __all__ = ["ALLOWED_OPERATORS", "AnimateGraph", "EncodeGraph", "cache_names", "example_inputs", "export_model"]
 
+HALVES = ("model.sketch", "model.finish")  # modules whose convolutions may run in half precision
+
 
 def cache_names(config: WarpModelConfig) -> tuple[str, ...]:
     """Return the names of the encoded source set's tensors, in graph order (`rgba` is the encoder's own input)."""
     names = ("rest_frame", "key", "rest", "deform", "pose", "scale", "exact")
-    return (*names, "value", "fine") if config.decoder else names
+    return (*names, "value", "fine", "origin") if config.decoder else names
 
 
 class EncodeGraph(nn.Module):
@@ -124,7 +126,7 @@ def export_model(
         {1: n},
         tuple({} if x == "rest_frame" else {1: n} for x in names),
     )
-    decoder_inputs = _export(
+    halves = _export(
         AnimateGraph(model),
         (*frame, *cached),
         folder / "animate.onnx",
@@ -137,8 +139,8 @@ def export_model(
         "model": "implicit_warp",
         "config": asdict(config),
         "cache": list(names),
-        # tensors that cross from the exact part into the convolutions, which may run in half precision
-        "decoder_inputs": decoder_inputs,
+        # the convolutions after the warp, which may run in half precision: what each part reads and what it makes
+        "half_precision": halves,
         # the source selection outside the graph weighs pose and expression as the attention does
         "selection": {
             "face_pose": round(float(model.attention.pose_gain.detach()) ** 2, 3),
@@ -154,18 +156,26 @@ def export_model(
 
 def _export(
     graph: nn.Module, args: tuple[Tensor, ...], path: Path, ins: list[str], outs: list[str], shapes: tuple[Any, ...]
-) -> None:
+) -> list[dict[str, list[str]]]:
+    """Write one graph; return the boundaries of its `HALVES`, those that it has, in order."""
     proto = trace_graph(graph, args, inputs=ins, outputs=outs, shapes=shapes)
-    boundary = _inputs_of_scope(proto, "model.decoder")
+    found = [_boundary(proto, scope) for scope in HALVES]
     save_graph(proto, path)
-    return boundary
+    return [boundary for boundary in found if boundary["inputs"]]
 
 
-def _inputs_of_scope(proto: onnx.ModelProto, scope: str) -> list[str]:
-    """Return the tensors that a module's nodes read from outside the module, in order of first use."""
-    inside = [
-        n for n in proto.graph.node if any(scope in p.value for p in n.metadata_props if p.key.endswith("name_scopes"))
-    ]
-    made = {name for node in inside for name in node.output} | {x.name for x in proto.graph.initializer}
-    made |= {name for node in proto.graph.node if node.op_type == "Constant" for name in node.output}
-    return list(dict.fromkeys(name for node in inside for name in node.input if name and name not in made))
+def _boundary(proto: onnx.ModelProto, scope: str) -> dict[str, list[str]]:
+    """Return the tensors that a module's nodes read from outside the module, and those that others read of them."""
+    inside, outside = [], []
+    for node in proto.graph.node:
+        scopes = [p.value for p in node.metadata_props if p.key.endswith("name_scopes")]
+        (inside if any(scope in text for text in scopes) else outside).append(node)
+    made = {name for node in inside for name in node.output}
+    constant = {x.name for x in proto.graph.initializer}
+    constant |= {name for node in proto.graph.node if node.op_type == "Constant" for name in node.output}
+    read = {name for node in outside for name in node.input} | {x.name for x in proto.graph.output}
+    taken = dict.fromkeys(n for node in inside for n in node.input if n and n not in made and n not in constant)
+    return {
+        "inputs": list(taken),
+        "outputs": list(dict.fromkeys(n for node in inside for n in node.output if n in read and n not in constant)),
+    }

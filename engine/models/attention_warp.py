@@ -33,13 +33,14 @@ _REFINE_STEPS = 3
 _REFINE_RATE = 0.7  # damped: the rest map folds at lips and lids
 _MIN_MASS = 1e-6
 _MAX_STEP = 0.06  # portrait units, about one token
+_DROP_SHARE, _DROPPED = 0.5, 0.1  # in training half of the batches lose a tenth of their real rows (paper §3.3)
 
 
 class PickedSources(NamedTuple):
     """The cached rows of the K pictures used for a frame.
 
     key: (B, K, L, 4 + d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9). scale: (B, K).
-    value: (B, K, M, V) or None. log_stage, log_face: (B, K) log weight of each picture outside and on the face.
+    value: (B, K, L, V) or None. log_stage, log_face: (B, K) log weight of each picture outside and on the face.
     """
 
     key: Tensor
@@ -61,7 +62,11 @@ class Warp(NamedTuple):
 
 
 class AttentionWarp(nn.Module):
-    """Geometry-initialised cross-attention over a set of source pictures."""
+    """Geometry-initialised cross-attention over a set of source pictures.
+
+    frozen: the gradient does not reach the attended places, only the moved values: training is three times as fast,
+        and the places are found by geometry anyway.
+    """
 
     weights: Tensor
     importance: Tensor
@@ -69,7 +74,8 @@ class AttentionWarp(nn.Module):
 
     def __init__(self, config: WarpModelConfig) -> None:
         super().__init__()
-        self.tokens, self.key_stride = config.tokens, config.key_stride
+        self.tokens, self.key_stride, self.geometry = config.tokens, config.key_stride, config.geometry
+        self.frozen = False
         self.register_buffer("weights", torch.from_numpy(expression_weights().copy()), persistent=False)
         self.register_buffer("importance", 1 + 7 * (self.weights > 1).float(), persistent=False)
         self.register_buffer("pose_weights", torch.from_numpy(pose_weights().copy()), persistent=False)
@@ -83,34 +89,47 @@ class AttentionWarp(nn.Module):
 
     def make_key(self, field: Field, learned: Tensor | None) -> Tensor:
         """Return key rows (B, L, 4 + d), L = M / key_stride²: rest position, its square, learned channels."""
-        rest = field.rest
-        if self.key_stride > 1:
-            t = self.tokens
-            rest = F.avg_pool2d(rest.transpose(1, 2).reshape(-1, 3, t, t), self.key_stride).flatten(2).transpose(1, 2)
+        rest = self.thin(field.rest)
         rows = [rest, rest.square().sum(-1, keepdim=True)]
-        return torch.cat([*rows, learned] if learned is not None else rows, -1)
+        return torch.cat([*rows, self.thin(learned)] if learned is not None else rows, -1)
+
+    def thin(self, rows: Tensor) -> Tensor:
+        """Average rows of tokens (B, M, C) to rows of keys (B, L, C)."""
+        if self.key_stride == 1:
+            return rows
+        t = self.tokens
+        return (
+            F.avg_pool2d(rows.transpose(1, 2).reshape(-1, rows.shape[-1], t, t), self.key_stride)
+            .flatten(2)
+            .transpose(1, 2)
+        )
 
     def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
         """field: of the driving keypoints. learned: (B, M, d) query channels. grid: (M, 2) token centres."""
-        b, k, keys = sources.key.shape[:3]
-        t, m = self.tokens, grid.shape[0]
         with torch.autocast(field.rest.device.type, enabled=False):
             logits, level = self._logits(field, learned, sources)  # (B, M, K·L), (B, M, 1)
             attention = torch.softmax(logits, -1)
-            places = pixel_grid(t // self.key_stride).to(grid)  # where the keys lie
-            reach = torch.cat([places, torch.ones_like(places[:, :1])], -1)
-            sums = attention.reshape(b, m * k, keys) @ reach  # Σ a·x, Σ a·y, Σ a for every token and source
-            sums = sums.reshape(b, m, k, 3).transpose(1, 2)  # (B, K, M, 3)
-            mass = sums[..., 2]
-            # a source that is not wanted here has no mass; a floor, as adding 1e-12 is optimised away and gives NaN
-            coord = sums[..., :2] / sums[..., 2:].clamp_min(_MIN_MASS)
-            coord = self._refine(field, coord.reshape(b * k, m, 2), sources)
-        flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
-        weight = mass.reshape(b * k, 1, t, t)
-        moved = None
-        if sources.value is not None:
-            moved = self._move_values(attention, logits + level, learned, sources.value)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+                flow, weight = self._places(field, attention, sources, grid)
+            moved = None
+            if sources.value is not None:
+                moved = self._move_values(attention, logits, level, learned, sources.value)
         return Warp(flow, weight, moved)
+
+    def _places(self, field: Field, attention: Tensor, sources: PickedSources, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Where every token looks in every source, as offsets (B·K, 2, T, T), and with how much weight."""
+        b, k, keys = sources.key.shape[:3]
+        t, m = self.tokens, grid.shape[0]
+        places = pixel_grid(t // self.key_stride).to(grid)  # where the keys lie
+        reach = torch.cat([places, torch.ones_like(places[:, :1])], -1)
+        sums = attention.reshape(b, m * k, keys) @ reach  # Σ a·x, Σ a·y, Σ a for every token and source
+        sums = sums.reshape(b, m, k, 3).transpose(1, 2)  # (B, K, M, 3)
+        # a source that is not wanted here has no mass; a floor, as adding 1e-12 is optimised away and gives NaN
+        coord = (sums[..., :2] / sums[..., 2:].clamp_min(_MIN_MASS)).reshape(b * k, m, 2)
+        if self.geometry:
+            coord = self._refine(field, coord, sources)
+        flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
+        return flow, sums[..., 2].reshape(b * k, 1, t, t)
 
     def _logits(self, field: Field, learned: Tensor | None, sources: PickedSources) -> tuple[Tensor, Tensor]:
         """Return logits up to a constant per driving token, and that constant.
@@ -119,6 +138,10 @@ class AttentionWarp(nn.Module):
         a source are written once. The constant cancels in the softmax over real rows.
         """
         b, k, keys, _ = sources.key.shape
+        if not self.geometry:
+            assert learned is not None
+            rows = sources.key[..., 4:].float().reshape(b, k * keys, -1)
+            return learned.float() @ rows.transpose(1, 2), torch.zeros_like(field.on_face)
         sigma = self.log_sigma.exp() * (2.0 * self.key_stride / self.tokens) / field.scale  # (B,) in rest units
         sharp = (0.5 / sigma.square())[:, None, None]
         own = field.rest.square().sum(-1, keepdim=True)
@@ -157,16 +180,22 @@ class AttentionWarp(nn.Module):
             coord = coord + step.clamp(-_MAX_STEP, _MAX_STEP)
         return coord
 
-    def _move_values(self, attention: Tensor, logits: Tensor, learned: Tensor | None, value: Tensor) -> Tensor:
+    def _move_values(
+        self, attention: Tensor, logits: Tensor, level: Tensor, learned: Tensor | None, value: Tensor
+    ) -> Tensor:
         """Softmax over real and extra rows together, written so that the real part alone stays well scaled."""
-        b, k, m, v = value.shape
-        moved = attention.to(value.dtype) @ value.reshape(b, k * m, v)  # (B, M, V)
+        b, k, keys, v = value.shape
+        real = torch.logsumexp(logits, -1, keepdim=True) + level
+        if self.training and self.geometry and float(torch.rand(())) < _DROP_SHARE:
+            kept = attention * (torch.rand(b, 1, k * keys, device=attention.device) > _DROPPED)
+            mass = kept.sum(-1, keepdim=True).clamp_min(_MIN_MASS)
+            attention, real = kept / mass, real + mass.log()
+        moved = attention @ value.float().reshape(b, k * keys, v)  # (B, M, V)
         if learned is None or not hasattr(self, "extra_key"):
             return moved
-        extra = learned @ self.extra_key.T + self.extra_bias  # (B, M, E)
-        real = torch.logsumexp(logits, -1, keepdim=True)
-        share = torch.sigmoid(real - torch.logsumexp(extra, -1, keepdim=True)).to(value.dtype)
+        extra = learned.float() @ self.extra_key.T + self.extra_bias  # (B, M, E)
+        share = torch.sigmoid(real - torch.logsumexp(extra, -1, keepdim=True))
         width = self.extra_value.shape[1]
-        filled = torch.softmax(extra, -1).to(value.dtype) @ self.extra_value.to(value.dtype)
+        filled = torch.softmax(extra, -1) @ self.extra_value
         head = share * moved[..., :width] + (1 - share) * filled
         return torch.cat([head, share * moved[..., width:], share], -1)

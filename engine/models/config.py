@@ -14,17 +14,21 @@ class WarpModelConfig:
 
     side_px: int = 256
     token_stride: int = 8  # 32×32 tokens: attention costs 1 M logits a source, 16× less than stride 4
-    width: int = 32  # channels at stride 2; doubled at stride 4
-    value: int = 128  # channels of the attention values
+    width: int = 24  # channels at half resolution; doubled at a quarter
+    value: int = 96  # channels of the attention values
     learned: int = 32  # learned query/key channels beside the geometric ones
-    extra: int = 32  # learned key/value rows for content that no source shows (paper §3.3)
-    blocks: int = 2  # residual blocks at token resolution
-    key_stride: int = 1  # 2: keys on every other token; the refinement finds the rest (values need all of them)
+    extra: int = 32  # learned key/value rows for content that no source shows (paper §3.3); 0: none
+    blocks: int = 1  # residual blocks at token resolution
+    key_stride: int = 2  # keys and values on every other token; the refinement finds the rest
     decoder: bool = True  # without it the model is the geometric warp alone: no convolution, nothing to train but it
+    geometry: bool = True  # logits start as geometry; without: learned query and key alone
+    residual: bool = True  # the MLP on attended pixels, attended key geometry and query (paper Fig. 3)
+    fine: bool = True  # pixels and features sampled along the attended places; without: generated from values alone
+    steer: bool = True  # the decoder corrects the flow before the pixels are taken
 
     def __post_init__(self) -> None:
-        if self.key_stride not in (1, 2) or (self.decoder and self.key_stride != 1):
-            raise ValueError(f"key_stride must be 1, or 2 without a decoder, got {self.key_stride}")
+        if self.key_stride not in (1, 2):
+            raise ValueError(f"key_stride must be 1 or 2, got {self.key_stride}")
         strides = (4, 8) if self.decoder else (4, 8, 16)
         if self.token_stride not in strides or self.side_px % (4 * self.token_stride):
             raise ValueError(
@@ -42,6 +46,6 @@ SIZES: dict[str, WarpModelConfig] = {
     "lite": WarpModelConfig(),
     "lite-geometric": WarpModelConfig(key_stride=2, decoder=False),
     "lite-geometric-512": WarpModelConfig(side_px=512, token_stride=16, key_stride=2, decoder=False),
-    "full": WarpModelConfig(token_stride=4, width=48, value=192, blocks=5),
-    "full-512": WarpModelConfig(side_px=512, token_stride=8, width=48, value=192, blocks=5),
+    "full": WarpModelConfig(token_stride=4, width=48, value=192, blocks=5, key_stride=1),
+    "full-512": WarpModelConfig(side_px=512, token_stride=8, width=48, value=192, blocks=5, key_stride=1),
 }

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from engine.models.attention_warp import AttentionWarp, PickedSources
 from engine.models.config import SIZES, WarpModelConfig
 from engine.models.landmark_correction import LandmarkCorrection
-from engine.models.landmark_field import FIELD_MAPS, LandmarkField, rest_frame
+from engine.models.landmark_field import FIELD_MAPS, Field, LandmarkField, rest_frame
 from engine.models.layers import dense_sample, take
-from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitDecoder
+from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitFinish, PortraitSketch
 
 __all__ = ["ImplicitWarp", "SourceCache"]
 
@@ -33,7 +33,8 @@ class SourceCache(NamedTuple):
 
     rest_frame: (B, 3). key: (B, N, L, 4 + d), L = M / key_stride². rest: (B, N, 3, T, T).
     deform: (B, N, P, 3). pose: (B, N, 9). scale: (B, N). exact: (B, N, Q, 2), places of the corrected landmarks.
-    rgba: (B, N, 4, R, R). value: (B, N, M, V) or None. fine: (B, N, C, R/4, R/4) or None.
+    rgba: (B, N, 4, R, R). With a decoder: value: (B, N, L, V). fine: (B, N, 2w + 4, R/4, R/4), features and small
+    pixels. origin: (B, N, 2), places of the heads.
     """
 
     rest_frame: Tensor
@@ -46,6 +47,7 @@ class SourceCache(NamedTuple):
     rgba: Tensor
     value: Tensor | None = None
     fine: Tensor | None = None
+    origin: Tensor | None = None
 
 
 class ImplicitWarp(nn.Module):
@@ -59,10 +61,21 @@ class ImplicitWarp(nn.Module):
         self.correction = LandmarkCorrection(config.tokens)
         if config.decoder:
             self.appearance = AppearanceEncoder(config)
-            self.query = KeypointEncoder(FIELD_MAPS, config.learned)
-            self.key = KeypointEncoder(FIELD_MAPS + config.value, config.learned)
+            self.query = KeypointEncoder(FIELD_MAPS, config.learned, bystander=config.geometry)
+            self.key = KeypointEncoder(FIELD_MAPS + config.value, config.learned, bystander=config.geometry)
             # values: features, attended pixels (RGBA), attended key geometry (rest position), share of real rows
-            self.decoder = PortraitDecoder(config, config.value + 4 + 3 + (1 if config.extra else 0))
+            self.sketch = PortraitSketch(config, config.value + 4 + 3 + (1 if config.extra else 0))
+            self.finish = PortraitFinish(config)
+
+    def freeze_geometry(self, frozen: bool = True) -> None:
+        """Keep the tuned geometric numbers, and spare the gradient through them."""
+        self.attention.frozen = frozen
+        for parameter in self.geometric_parameters().values():
+            parameter.requires_grad_(not frozen)
+
+    def geometric_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the numbers of the geometric warp, by name; everything else is learned from nothing."""
+        return {n: p for n, p in self.named_parameters() if n == "field.log_bandwidth" or p.ndim == 0}
 
     def encode_sources(self, rgba: Tensor, keypoints: Tensor) -> SourceCache:
         """Encode a source set.
@@ -74,20 +87,22 @@ class ImplicitWarp(nn.Module):
         b, n = rgba.shape[:2]
         t = self.config.tokens
         frame = rest_frame(keypoints, self.field.solver)
-        each = frame[:, None].expand(-1, n, -1).reshape(b * n, 3)
+        each = frame[:, None].expand(-1, n, -1).flatten(0, 1)
         field = self.field(keypoints.flatten(0, 1), each)
 
         def split(x: Tensor) -> Tensor:
             return x.reshape(b, n, *x.shape[1:])
 
-        learned = value = fine = None
+        learned = value = fine = origin = None
         if self.config.decoder:
             flat = rgba.flatten(0, 1)
             features, fine = self.appearance(flat)
             learned = self.key(torch.cat([self.field.maps(field).to(features.dtype), features], 1))
             small = F.adaptive_avg_pool2d(flat, t).flatten(2).transpose(1, 2)
             value = torch.cat([features.flatten(2).transpose(1, 2), small, field.rest], -1)
-            value, fine = split(value), split(fine)
+            small = F.avg_pool2d(flat, 4)
+            value, fine = split(self.attention.thin(value)), split(torch.cat([fine, small.to(fine.dtype)], 1))
+            origin = split(field.origin)
         rest = field.rest.transpose(1, 2).reshape(b * n, 3, t, t)
         key = self.attention.make_key(field, learned)
         return SourceCache(
@@ -101,6 +116,7 @@ class ImplicitWarp(nn.Module):
             rgba=rgba,
             value=value,
             fine=fine,
+            origin=origin,
         )
 
     def animate(
@@ -122,7 +138,8 @@ class ImplicitWarp(nn.Module):
         Returns:
             rgba (B, 4, R, R), and the warped pixels alone (B, 4, R, R).
         """
-        field = self.field(keypoints, cache.rest_frame)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.attention.frozen):
+            field = self.field(keypoints, cache.rest_frame)
         if pick is None:
             pick = torch.arange(cache.key.shape[1], device=keypoints.device).expand(keypoints.shape[0], -1)
         pose = take(cache.pose, pick)
@@ -131,34 +148,71 @@ class ImplicitWarp(nn.Module):
             log_stage = torch.log_softmax(-self.attention.pose_gain.square() * 10 * gap, -1)
         if log_face is None:
             log_face = torch.zeros_like(log_stage)
-        learned = maps = value = None
-        if self.config.decoder:
-            assert cache.value is not None
-            assert cache.fine is not None
-            maps = self.field.maps(field)
-            learned = self.query(maps)
-            value = take(cache.value, pick)
+        decoder = self.config.decoder
+        maps = self.field.maps(field) if decoder else None
+        learned = self.query(maps) if maps is not None else None
         picked = PickedSources(
             take(cache.key, pick),
             take(cache.rest, pick),
             take(cache.deform, pick),
             pose,
             take(cache.scale, pick),
-            value,
+            take(cache.value, pick) if cache.value is not None else None,
             log_stage,
             log_face,
         )
         warp = self.attention(field, learned, picked, self.field.grid)
-        flow = self.correction(warp.flow, keypoints, field.scale, take(cache.exact, pick))
-        pixels = dense_sample(take(cache.rgba, pick), flow, warp.weight)
-        if not self.config.decoder:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.attention.frozen):
+            flow = self.warp_flow(warp.flow, keypoints, field, take(cache.exact, pick))
+        rgba = take(cache.rgba, pick)
+        if not decoder:
+            pixels = dense_sample(rgba, flow, warp.weight)
             return pixels, pixels
+        assert cache.fine is not None
+        assert cache.origin is not None
         assert warp.moved is not None
         assert maps is not None
-        assert cache.fine is not None
-        fine = dense_sample(take(cache.fine, pick), flow, warp.weight)
-        return self.decoder(warp.moved, maps, fine, pixels), pixels
+        context = _context(field, picked, take(cache.origin, pick))
+        sampled = dense_sample(take(cache.fine, pick), flow, warp.weight) if self.config.fine else None
+        small = _mean_flow(flow, warp.weight, picks=pick.shape[1], side=rgba.shape[-1] // 4)
+        h, steer = self.sketch(warp.moved, maps, context, sampled, small)
+        if steer is not None:
+            flow = _add_flow(flow, steer, picks=pick.shape[1])
+        pixels = dense_sample(rgba, flow, warp.weight)
+        return self.finish(h, pixels), pixels
+
+    def warp_flow(self, flow: Tensor, keypoints: Tensor, field: Field, exact: Tensor) -> Tensor:
+        """Return token flows made exact at lids, irises and lips; untouched where the warp is learned alone."""
+        return self.correction(flow, keypoints, field.scale, exact) if self.config.geometry else flow
 
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and animate in one call, as training does."""
         return self.animate(keypoints, self.encode_sources(rgba, source_keypoints))
+
+
+def _context(field: Field, picked: PickedSources, origin: Tensor) -> Tensor:
+    """What the sketch is told about the whole head, (B, CONTEXT), against the pictures that draw the stage.
+
+    The flow at shoulders and background says nothing about the head, but how far it has moved decides how they move.
+    """
+    stage = torch.softmax(picked.log_stage, -1)[..., None]  # (B, K, 1)
+    turn = field.pose - (stage * picked.pose).sum(1)
+    size = field.scale[:, None] / (stage[..., 0] * picked.scale).sum(1, keepdim=True)
+    shift = (field.origin - (stage * origin).sum(1)) / field.scale[:, None]
+    return torch.cat([field.pose, turn, size - 1, shift], 1)
+
+
+def _mean_flow(flow: Tensor, weight: Tensor, *, picks: int, side: int) -> Tensor:
+    """Mean offset over the sources, (B, 2, side, side); flow (B·K, 2, t, t), weight (B·K, 1, T, T)."""
+    flow, share = (F.interpolate(x, size=side, mode="bilinear", align_corners=False) for x in (flow, weight))
+    return (flow * share).reshape(-1, picks, 2, side, side).sum(1)
+
+
+def _add_flow(flow: Tensor, change: Tensor, *, picks: int) -> Tensor:
+    """Add a change (B, 2, s, s) to the flows (B·K, 2, t, t) of all sources; the finer of both sizes."""
+    side = max(flow.shape[-1], change.shape[-1])
+    flow, change = (
+        x if x.shape[-1] == side else F.interpolate(x, size=side, mode="bilinear", align_corners=False)
+        for x in (flow, change)
+    )
+    return flow + change.repeat_interleave(picks, 0)

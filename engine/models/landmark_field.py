@@ -38,7 +38,8 @@ class Field(NamedTuple):
     """Geometric description of one picture; B pictures, M = T·T tokens, P landmarks.
 
     rest: (B, M, 3) rest position (x, y) and weighted depth. near: (B, M, P) share of each landmark in a token.
-    on_face: (B, M, 1) in [0, 1]. deform: (B, P, 3) non-rigid part. pose: (B, 9). scale: (B,).
+    on_face: (B, M, 1) in [0, 1]. deform: (B, P, 3) non-rigid part. pose: (B, 9). scale: (B,). origin: (B, 2), where
+    the canonical origin lies in the picture.
     """
 
     rest: Tensor
@@ -47,6 +48,7 @@ class Field(NamedTuple):
     deform: Tensor
     pose: Tensor
     scale: Tensor
+    origin: Tensor
 
 
 def rest_frame(keypoints: Tensor, solver: Tensor) -> Tensor:
@@ -122,7 +124,7 @@ class LandmarkField(nn.Module):
         )
         detail = on_face * (near @ target)  # (B, M, 3)
         position = torch.cat([rigid_grid + detail[..., :2], detail[..., 2:]], -1)
-        return Field(position, near, on_face, deform, (affine[:, :3] / s).flatten(1), scale)
+        return Field(position, near, on_face, deform, (affine[:, :3] / s).flatten(1), scale, affine[:, 3, :2])
 
     def _skull_map(self, affine: Tensor, scale: Tensor) -> Tensor:
         """Draw the affine head map towards a rotation and scale about the upper face, (B, 4, 3).

@@ -18,24 +18,36 @@ def pixel_grid(side: int) -> Tensor:
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, batch norm, ReLU; the norm folds into the convolution on export."""
+    """Convolution, batch norm, ReLU; the norm folds into the convolution on export.
 
-    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, kernel: int = 3) -> None:
-        super().__init__(
-            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()
-        )
+    Args:
+        norm: without it the statistics of a small batch cannot disturb what is regressed to a fraction of a pixel;
+            the start is then scaled for ReLU (He et al. 2015).
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, kernel: int = 3, norm: bool = True) -> None:
+        convolution = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=not norm)
+        if norm:
+            super().__init__(convolution, nn.BatchNorm2d(c_out), nn.ReLU())
+            return
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        assert convolution.bias is not None
+        nn.init.zeros_(convolution.bias)
+        super().__init__(convolution, nn.ReLU())
 
 
 class ResBlock(nn.Module):
-    """Two 3×3 convolutions around a skip connection."""
+    """Two 3×3 convolutions around a skip connection; without norms it starts as the identity (Zhang et al. 2019)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, norm: bool = True) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            ConvBlock(channels, channels),
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        last = nn.Conv2d(channels, channels, 3, 1, 1, bias=not norm)
+        if not norm:
+            nn.init.zeros_(last.weight)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+        tail = [last, nn.BatchNorm2d(channels)] if norm else [last]
+        self.body = nn.Sequential(ConvBlock(channels, channels, norm=norm), *tail)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.body(x))

@@ -13,7 +13,7 @@ from typing import Any
 from engine.assets import asset_root
 from engine.errors import ModelFileMissing, ModelMismatch
 
-__all__ = ["IMPLICIT_WARP", "LEARNED_MOTION", "ModelManifest", "list_models", "load_manifest"]
+__all__ = ["IMPLICIT_WARP", "LEARNED_MOTION", "Island", "ModelManifest", "list_models", "load_manifest"]
 
 _FORMAT = 1
 IMPLICIT_WARP = "implicit_warp"
@@ -26,15 +26,22 @@ LEARNED_MOTION: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Island:
+    """Convolutions of a frame graph that may run in half precision: the tensors they read, and those they make."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """One exported model.
 
     name: folder name. side_px: picture side. cache: names of the encoded tensors, in graph order.
     files: file name -> sha256. model: its kind, `IMPLICIT_WARP` or one of `LEARNED_MOTION`.
 
-    Implicit warping alone: decoder: whether the graph has convolutions after the warp. decoder_inputs: tensors where
-    the exact part of the graph ends and the convolutions begin. face_pose_gain, expression_gain: logits per squared
-    difference, for choosing sources as the attention weighs them.
+    Implicit warping alone: islands: the convolutions of the frame graph, in order; none without a decoder.
+    face_pose_gain, expression_gain: logits per squared difference, for choosing sources as the attention weighs them.
 
     Learned keypoints alone: motion: tensor name -> shape for one picture, without the batch.
     """
@@ -44,8 +51,7 @@ class ModelManifest:
     side_px: int
     cache: tuple[str, ...]
     files: dict[str, str]
-    decoder: bool = False
-    decoder_inputs: tuple[str, ...] = ()
+    islands: tuple[Island, ...] = ()
     face_pose_gain: float = 0.0
     expression_gain: float = 0.0
     model: str = IMPLICIT_WARP
@@ -131,8 +137,7 @@ def load_manifest(model: str) -> ModelManifest:
 def _implicit_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     gains = data["selection"]
     return {
-        "decoder": bool(data["config"]["decoder"]),
-        "decoder_inputs": tuple(data["decoder_inputs"]),
+        "islands": tuple(Island(tuple(x["inputs"]), tuple(x["outputs"])) for x in data["half_precision"]),
         "face_pose_gain": float(gains["face_pose"]),
         "expression_gain": float(gains["expression"]),
     }

@@ -2,8 +2,8 @@
 """OpenVINO back-end: the default on CPUs, and on Intel GPUs and NPUs by name.
 
 Geometry always runs in float32: its logits and coordinates lose whole pixels in half precision (all of `animate` in
-bfloat16 differs from float32 by more than half the range). A model with a decoder is therefore cut in two where the
-convolutions begin, and only those run in bfloat16 where the processor has it.
+bfloat16 differs from float32 by more than half the range). A model with a decoder is therefore cut at its islands of
+convolutions, and only those run in bfloat16 where the processor has it.
 
 One compiled graph per number of picked pictures K (1 or 2). K is fixed at compile time so that everything after the
 gather has static shapes; N stays open, so changing to a set of another size compiles nothing.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
-from engine.runtime.openvino_split import split_model
+from engine.runtime.openvino_split import Part, split_model
 from engine.types import MAX_SOURCES
 
 __all__ = ["OpenVinoRunner"]
@@ -46,10 +46,12 @@ class OpenVinoRunner:
     ) -> None:
         manifest.verify()
         self._manifest, self._device = manifest, OpenVinoDevice(device, threads=threads)
-        self._half = manifest.decoder and (precision == "bf16" or (precision == "auto" and self._device.computes_bf16))
+        self._half = bool(manifest.islands) and (
+            precision == "bf16" or (precision == "auto" and self._device.computes_bf16)
+        )
         self._encode_lock, self._compile_lock = threading.Lock(), threading.Lock()
         self._encoder: Any = None
-        self._animators: dict[int, list[Any]] = {}
+        self._animators: dict[int, list[tuple[Part, Any]]] = {}
 
     @property
     def manifest(self) -> ModelManifest:
@@ -76,24 +78,25 @@ class OpenVinoRunner:
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
-        stages = self._animator(len(inputs.pick))
-        frame = {
+        known: dict[str, Any] = {
+            **sources.tensors,
             "keypoints": inputs.keypoints[None],
             "pick": inputs.pick[None],
             "log_stage": inputs.log_stage[None],
             "log_face": inputs.log_face[None],
         }
-        self._device.infer(stages[0], {**sources.tensors, **frame})
-        if len(stages) == 2:
-            self._device.infer(stages[1], {name: stages[0].get_tensor(name) for name in self._manifest.decoder_inputs})
-        return np.asarray(stages[-1].get_output_tensor(0).data[0])
+        request: Any = None
+        for part, request in self._animator(len(inputs.pick)):
+            self._device.infer(request, {name: known[name] for name in part.inputs})
+            known.update({name: request.get_tensor(name) for name in part.outputs})
+        return np.asarray(request.get_output_tensor(0).data[0])
 
     def close(self) -> None:
         """Free the compiled graphs."""
         self._animators.clear()
         self._encoder = None
 
-    def _animator(self, picked: int) -> list[Any]:
+    def _animator(self, picked: int) -> list[tuple[Part, Any]]:
         """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask.
 
         A graph that is there is taken without the lock: a set that compiles another one must not hold up a frame.
@@ -106,14 +109,12 @@ class OpenVinoRunner:
                     stages = self._animators[picked] = self._build_animator(picked)
         return stages
 
-    def _build_animator(self, picked: int) -> list[Any]:
-        """Return the infer requests of a frame, in order: one, or the exact part and the decoder."""
+    def _build_animator(self, picked: int) -> list[tuple[Part, Any]]:
+        """Return the parts of a frame and their infer requests, in order: one, or exact ones and islands in turns."""
         model = self._read("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
-        if not self._half:
-            return [self._compile(model).create_infer_request()]
-        exact, decoder = split_model(model, self._manifest.decoder_inputs)
-        parts = (self._compile(exact), self._compile(decoder, INFERENCE_PRECISION_HINT="bf16"))
-        return [part.create_infer_request() for part in parts]
+        hints = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
+        parts = split_model(model, self._manifest.islands if self._half else ())
+        return [(part, self._compile(part.model, **hints[part.half]).create_infer_request()) for part in parts]
 
     def _read(self, file: str, fixed: dict[str, int]) -> ov.Model:
         """Read a graph; set the second axis of the inputs in `fixed`, and leave N open up to the limit.

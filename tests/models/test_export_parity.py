@@ -7,7 +7,6 @@ geometry exact, 4/255 (measured: below 2).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from engine.build.export import ALLOWED_OPERATORS, cache_names, example_inputs, 
 from engine.models.checkpoint import load_checkpoint, save_checkpoint
 from engine.models.config import WarpModelConfig
 from engine.models.implicit_warp import ImplicitWarp
+from engine.runtime import manifest as manifests
 from engine.runtime.base import FrameInputs
 from engine.runtime.manifest import ModelManifest, list_models, load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
@@ -30,12 +30,9 @@ BF16_STEPS = 4.0
 STEP = 2 / 255  # one 8-bit step on the [-1, 1] scale
 
 
-def manifest_of(folder: Path) -> ModelManifest:
-    data = json.loads((folder / "manifest.json").read_text())
-    return ModelManifest(
-        folder.name, folder, data["config"]["side_px"], tuple(data["cache"]), data["files"], data["config"]["decoder"],
-        tuple(data["decoder_inputs"]), data["selection"]["face_pose"], data["selection"]["expression"],
-    )  # fmt: skip
+def manifest_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModelManifest:
+    monkeypatch.setattr(manifests, "asset_root", lambda: folder.parents[1])
+    return load_manifest(folder.name)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +40,11 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model whose decoder and learned logits do something, exported."""
     torch.manual_seed(11)
     model = ImplicitWarp(WarpModelConfig(side_px=128, width=16, value=32, learned=8, extra=8, blocks=1)).eval()
-    model.decoder.out.weight.data.normal_(std=0.05)
-    model.decoder.out.bias.data = torch.tensor([0.1, -0.1, 0.2, 0.5, 0.0])
-    folder = tmp_path_factory.mktemp("models") / "small"
+    model.finish.out.weight.data.normal_(std=0.05)
+    model.finish.out.bias.data = torch.tensor([0.1, -0.1, 0.2, 0.5, 0.0])
+    model.sketch.steer.weight.data.normal_(std=0.05)
+    model.sketch.context.weight.data.normal_(std=0.05)
+    folder = tmp_path_factory.mktemp("assets") / "models" / "small"
     export_model(model, folder)
     save_checkpoint(model, folder / "weights.safetensors")
     return folder
@@ -59,8 +58,10 @@ def frames(side_px: int, *, sources: int, picked: int) -> tuple[np.ndarray, np.n
 
 
 @pytest.mark.parametrize(("sources", "picked"), [(1, 1), (2, 2), (5, 2), (16, 2)])
-def test_openvino_equals_torch_in_float32(trained_like: Path, sources: int, picked: int) -> None:
-    manifest = manifest_of(trained_like)
+def test_openvino_equals_torch_in_float32(
+    trained_like: Path, sources: int, picked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = manifest_of(trained_like, monkeypatch)
     rgba, source_keypoints, inputs = frames(128, sources=sources, picked=picked)
     reference = TorchRunner(manifest)
     runner = OpenVinoRunner(manifest, precision="fp32")
@@ -69,8 +70,8 @@ def test_openvino_equals_torch_in_float32(trained_like: Path, sources: int, pick
     assert np.abs(actual - expected).max() <= FP32_STEPS * STEP
 
 
-def test_openvino_with_a_bfloat16_decoder_stays_close(trained_like: Path) -> None:
-    manifest = manifest_of(trained_like)
+def test_openvino_with_a_bfloat16_decoder_stays_close(trained_like: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = manifest_of(trained_like, monkeypatch)
     rgba, source_keypoints, inputs = frames(128, sources=3, picked=2)
     exact = OpenVinoRunner(manifest, precision="fp32")
     half = OpenVinoRunner(manifest, precision="bf16")

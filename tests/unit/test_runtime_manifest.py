@@ -13,14 +13,14 @@ import pytest
 
 from engine.errors import ModelFileMissing, ModelMismatch
 from engine.runtime import manifest as module
-from engine.runtime.manifest import list_models, load_manifest
+from engine.runtime.manifest import Island, list_models, load_manifest
 
 CONTENT = b"a graph"
 GOOD: dict[str, Any] = {
     "format": 1,
     "config": {"side_px": 128, "decoder": True},
     "cache": ["key", "rest"],
-    "decoder_inputs": ["moved"],
+    "half_precision": [{"inputs": ["moved"], "outputs": ["portrait"]}],
     "selection": {"face_pose": 20, "expression": 50.5},
     "files": {"animate.onnx": hashlib.sha256(CONTENT).hexdigest()},
 }
@@ -69,8 +69,8 @@ def test_every_field_is_read(write: Write) -> None:
     folder = write("tiny")
     manifest = load_manifest("tiny")
     manifest.verify()
-    assert (manifest.name, manifest.folder, manifest.side_px, manifest.decoder) == ("tiny", folder, 128, True)
-    assert (manifest.cache, manifest.decoder_inputs) == (("key", "rest"), ("moved",))
+    assert (manifest.name, manifest.folder, manifest.side_px) == ("tiny", folder, 128)
+    assert (manifest.cache, manifest.islands) == (("key", "rest"), (Island(("moved",), ("portrait",)),))
     assert (manifest.face_pose_gain, manifest.expression_gain) == (20.0, 50.5)
 
 
