@@ -15,11 +15,13 @@ from engine.models.implicit_warp import ImplicitWarp
 from engine.models.layers import pixel_grid
 from engine.training.samples import Sample
 
-__all__ = ["face_weight", "laplacian_loss", "sample_loss"]
+__all__ = ["face_weight", "laplacian_loss", "sample_loss", "ssim_loss"]
 
 _LEVELS = 5
 _BAND_SHARE = 1.5  # of a band of detail against the small picture left at the end
 _GRID = 64  # side the weight is computed at; it is smooth
+_SSIM_WINDOW = 7
+_SSIM_C1, _SSIM_C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the range is 2
 _FACE, _FACE_REACH = 2.0, 0.12  # weight on top of 1, and how far it reaches, portrait units
 _FEATURE, _FEATURE_REACH = 6.0, 0.05  # lips and eyes are small, and what a viewer looks at
 _FACE_POINTS = tuple(range(0, 468, 6))  # the skin is dense: every sixth point covers it
@@ -64,3 +66,20 @@ def face_weight(keypoints: Tensor, *, side_px: int) -> Tensor:
 
     weight = 1 + _FACE * near(_FACE_POINTS, _FACE_REACH) + _FEATURE * near(_FEATURE_POINTS, _FEATURE_REACH)
     return F.interpolate(weight, size=(side_px, side_px), mode="bilinear", align_corners=False) / 2
+
+
+def ssim_loss(output: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 − mean structural similarity with flat 7×7 windows (Wang et al. 2004), a scalar.
+
+    Shapes:
+        output, truth: (B, 3, R, R) in [-1, 1].
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, _SSIM_WINDOW, 1, _SSIM_WINDOW // 2, count_include_pad=False)
+
+    a, b = mean(output), mean(truth)
+    variance_a, variance_b = mean(output * output) - a * a, mean(truth * truth) - b * b
+    covariance = mean(output * truth) - a * b
+    likeness = (2 * a * b + _SSIM_C1) * (2 * covariance + _SSIM_C2)
+    return 1 - (likeness / ((a * a + b * b + _SSIM_C1) * (variance_a + variance_b + _SSIM_C2))).mean()
