@@ -8,6 +8,7 @@ import sys
 import typer
 
 from engine.errors import PuppeteerError
+from engine.training.ablations import ablate
 from engine.training.pack.cli import app as pack_app
 from engine.training.train.cli import train
 
@@ -16,6 +17,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Build a training pack; train a model.")
 app.add_typer(pack_app, name="pack")
 app.command()(train)
+app.command()(ablate)
 
 
 def main() -> None:

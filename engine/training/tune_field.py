@@ -56,11 +56,6 @@ class Budget:
         return elapsed_s / self.seconds if self.steps is None else step / self.steps
 
 
-def _tunable(model: ImplicitWarp) -> dict[str, torch.nn.Parameter]:
-    """The geometric numbers, in the order of the model; a decoder and learned logits stay as they are."""
-    return {n: p for n, p in model.named_parameters() if n == "field.log_bandwidth" or p.ndim == 0}
-
-
 def _rate(name: str) -> float:
     if name == "field.log_bandwidth":
         return _BANDWIDTH_RATE
@@ -84,7 +79,7 @@ def tune(
         InferenceFailed: loss or gradient is no number any more.
     """
     rng = np.random.default_rng(seed)
-    tuned = _tunable(model.eval().requires_grad_(False))
+    tuned = model.eval().requires_grad_(False).geometric_parameters()  # a decoder stays as it is
     optimizer = torch.optim.Adam([{"params": [p.requires_grad_()], "lr": _rate(n)} for n, p in tuned.items()])
     start_s, step = time.monotonic(), 0
     while (used := budget.share(step, elapsed_s := time.monotonic() - start_s)) < 1:
@@ -117,9 +112,9 @@ def _accumulate(model: ImplicitWarp, samples: Sequence[Sample]) -> float:
 
 def mix_in(model: ImplicitWarp, start: ImplicitWarp, *, share: float) -> None:
     """Set the model's numbers to `share` of their own and the rest of the start's; 0 gives the start back."""
-    before = _tunable(start)
+    before = start.geometric_parameters()
     with torch.no_grad():
-        for name, parameter in _tunable(model).items():
+        for name, parameter in model.geometric_parameters().items():
             parameter.copy_(torch.lerp(before[name], parameter, share))
 
 
