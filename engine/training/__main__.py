@@ -11,12 +11,14 @@ from engine.errors import PuppeteerError
 from engine.training.ablations import ablate
 from engine.training.pack.cli import app as pack_app
 from engine.training.train.cli import train
+from engine.training.train.judge_cli import judge_weights
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Build a training pack; train a model.")
 app.add_typer(pack_app, name="pack")
 app.command()(train)
+app.command("judge")(judge_weights)
 app.command()(ablate)
 
 

@@ -16,9 +16,10 @@ import typer
 from engine.cli.console import logging_to_file, progress
 from engine.errors import InvalidSetting, ModelMismatch, PuppeteerError
 from engine.models.checkpoint import load_checkpoint
-from engine.training.data import BatchSource
+from engine.training.data import BatchSource, PackSplit
 from engine.training.pack.format import read_manifest
 from engine.training.pack.load import load_split
+from engine.training.pack.shards import stream_windows
 from engine.training.sampler import Sampler
 from engine.training.task import Task
 from engine.training.tasks import TASKS, make_task
@@ -30,8 +31,9 @@ from engine.training.train.run import Inputs, Run, RunResult, refuse_other
 from engine.training.train.schedule import Budget
 from engine.training.train.settings import TrainSettings
 from engine.training.train.signals import watch_for_stop
+from engine.training.train.windows import SHARDS, WindowSource, shard_frames, shards_identity
 
-__all__ = ["load_dev", "load_start", "pack_identity", "parse_options", "train"]
+__all__ = ["load_dev", "load_start", "load_train", "pack_identity", "parse_options", "train"]
 
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
 _DEV_COUNTS = (1, 4)  # source pictures at which a run is judged
@@ -61,6 +63,7 @@ def train(
     max_sources: Annotated[int, typer.Option(help="Source pictures of a sample are 1 to so many.", min=1, max=8)] = 4,
     still_share: Annotated[float, typer.Option(help="Share of samples made from stills.", min=0, max=1)] = 0.3,
     every: Annotated[int, typer.Option(help="Take every K-th frame of the training clips.", min=1)] = 1,
+    window_frames: Annotated[int, typer.Option(help="Frames in memory at a time where PACK is shards.", min=64)] = 8192,
     eval_minutes: Annotated[float, typer.Option(help="Minutes between two dev evaluations.")] = 10.0,
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between two checkpoints.")] = 5.0,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -100,7 +103,17 @@ def train(
                 refuse_other(read_facts(out), task, pack=identity, seed=settings.seed)
             if ranks.leads:
                 make_folder(out, resumed=resume)
-            source, dev = _load(task, pack, ranks, settings.seed, every, max_sources, still_share)
+            source = load_train(
+                task,
+                pack,
+                ranks,
+                seed=settings.seed,
+                every=every,
+                max_sources=max_sources,
+                still_share=still_share,
+                window_frames=window_frames,
+            )
+            dev = load_dev(task, pack, ranks.device) if ranks.leads else {}
             inputs = Inputs(task, source, dev, identity, {**arguments, "started_with": started})
             run = Run(inputs, out, settings=settings, ranks=ranks, precision=chosen, resume=resume)
             quiet = not ranks.leads
@@ -127,34 +140,56 @@ def _make(model: str, size: str, options: Mapping[str, object]) -> Task:
         raise InvalidSetting(what, hint="Give every --option a value of the kind and size of its default.") from error
 
 
-def _load(
-    task: Task, pack: Path, ranks: Ranks, seed: int, every: int, max_sources: int, still_share: float
-) -> tuple[BatchSource, Mapping[int, BatchSource]]:
-    """Read the pack's two splits; the dev split only where it is judged."""
+def load_train(
+    task: Task,
+    pack: Path,
+    ranks: Ranks,
+    *,
+    seed: int,
+    every: int,
+    max_sources: int,
+    still_share: float,
+    window_frames: int,
+) -> BatchSource:
+    """Read a pack's training split, or open the shards of one.
+
+    Raises:
+        PackInvalid, InvalidSetting: the pack has no usable training split.
+    """
     side = int(task.model.config.side_px)
+
+    def sampler(split: PackSplit) -> Sampler:
+        return Sampler(split, device=ranks.device, seed=seed, max_sources=max_sources, still_share=still_share)
+
+    if (pack / SHARDS).is_file():
+        return WindowSource.over(pack, sampler, frames=window_frames, side_px=side, every=every, seed=seed)
     with progress("Reading the pack", quiet=not ranks.leads, unit="items") as advance:
-        split, _ = load_split(pack, "train", side_px=side, every=every, advance=advance)
-    source = Sampler(split, device=ranks.device, seed=seed, max_sources=max_sources, still_share=still_share)
-    return source, load_dev(task, pack, ranks.device) if ranks.leads else {}
+        return sampler(load_split(pack, "train", side_px=side, every=every, advance=advance)[0])
 
 
 def load_dev(task: Task, pack: Path, device: torch.device) -> Mapping[int, BatchSource]:
-    """Read a pack's dev split: number of source pictures → what a task is judged on with so many.
+    """Read a pack's dev split, all of it: number of source pictures → what a task is judged on with so many.
 
     Raises:
         PackInvalid, InvalidSetting: the pack has no usable dev split.
     """
-    with progress("Reading the dev split", unit="items") as advance:
-        held, _ = load_split(pack, "dev", side_px=int(task.model.config.side_px), advance=advance)
+    side = int(task.model.config.side_px)
+    if (pack / SHARDS).is_file():
+        held = next(stream_windows(pack, "dev", frames=shard_frames(pack, "dev"), side_px=side, epochs=1))
+    else:
+        with progress("Reading the dev split", unit="items") as advance:
+            held, _ = load_split(pack, "dev", side_px=side, advance=advance)
     return {n: Sampler(held, device=device, sources=n, augment=False) for n in _DEV_COUNTS}
 
 
 def pack_identity(pack: Path) -> str:
-    """Return what a pack's content is known by: a hash over its items, the same for a copy of the pack.
+    """Return what a pack's content, or that of shards, is known by: a hash that is the same for a copy.
 
     Raises:
         PackInvalid: no such pack, or an unreadable one.
     """
+    if (pack / SHARDS).is_file():
+        return shards_identity(pack)
     items = [[i.split, i.label, i.kind, i.frames, i.sha256, i.matte_sha256] for i in read_manifest(pack).items]
     return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
 

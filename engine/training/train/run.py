@@ -32,7 +32,7 @@ from engine.training.train.learner import Learner, Step
 from engine.training.train.parallel import Ranks
 from engine.training.train.schedule import rate_factor
 from engine.training.train.settings import TrainSettings
-from engine.training.train.window import Window
+from engine.training.train.tally import Tally
 
 __all__ = ["Inputs", "Progress", "Run", "RunResult", "refuse_other"]
 
@@ -143,7 +143,7 @@ class Run:
         if progress.step == 0:
             self._first = self._judge()
         start_s = self._clock() - progress.elapsed_s
-        window = Window(progress.elapsed_s)
+        tally = Tally(progress.elapsed_s)
         judged_s = saved_s = progress.elapsed_s
         while True:
             elapsed_s, stopped = self._ranks.follow(self._clock() - start_s, float(stop()))
@@ -152,22 +152,22 @@ class Run:
             if share >= 1 or stopped:
                 break
             step, draw_s = self._advance(share)
-            window.add(step, samples=settings.batch, draw_s=draw_s)
+            tally.add(step, samples=settings.batch, draw_s=draw_s)
             if not self._ranks.leads:
                 continue
             progress.elapsed_s = now_s = self._clock() - start_s
             advance(*settings.budget.bar(progress.step, now_s))
-            if now_s - window.since_s >= settings.log_s:
-                self._tell(window)
-                window = Window(now_s)
+            if now_s - tally.since_s >= settings.log_s:
+                self._tell(tally)
+                tally = Tally(now_s)
             if now_s - judged_s >= 60 * settings.eval_minutes:
                 self._judge()
                 progress.elapsed_s = judged_s = self._clock() - start_s
             if now_s - saved_s >= 60 * settings.checkpoint_minutes:
                 self._save(last=False)
                 saved_s = self._clock() - start_s
-        if window.samples:
-            self._tell(window)
+        if tally.samples:
+            self._tell(tally)
         if progress.step > begun:
             if not stopped:
                 self._judge()
@@ -228,10 +228,10 @@ class Run:
         }
         self._folder.save(self._learner.tensors(), facts, self._learner.average.task.model, last=last)
 
-    def _tell(self, window: Window) -> None:
+    def _tell(self, tally: Tally) -> None:
         if not self._folder:
             return
-        progress, told = self.progress, window.tell(self.progress.elapsed_s)
+        progress, told = self.progress, tally.tell(self.progress.elapsed_s)
         rate = self._rate
         memory = {"memory_mb": peak_rss_mb()}
         if self._ranks.device.type == "cuda":

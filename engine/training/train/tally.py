@@ -7,10 +7,10 @@ from collections import defaultdict
 
 from engine.training.train.learner import Step
 
-__all__ = ["Window"]
+__all__ = ["Tally"]
 
 
-class Window:
+class Tally:
     """Collects steps until they are told.
 
     Args:
