@@ -138,8 +138,8 @@ class PortraitFinish(nn.Module):
             nn.init.zeros_(self.out.weight)
             self.out.bias.data = torch.tensor([0.0, 0.0, 0.0, _TRUST_DETAIL, 0.0])
 
-    def forward(self, h: Tensor, pixels: Tensor) -> Tensor:
-        """h (B, 2w, R/4, R/4), pixels (B, 4, R, R) -> (B, 4, R, R)."""
+    def forward(self, h: Tensor, pixels: Tensor, freedom: Tensor) -> Tensor:
+        """h (B, 2w, R/4, R/4), pixels (B, 4, R, R), freedom (B, 1, T, T) in [0, 1] -> (B, 4, R, R)."""
         h = F.interpolate(h, size=pixels.shape[-1] // 2, mode="nearest")
         if self.fine:
             h = torch.cat([h, F.pixel_unshuffle(pixels, 2).to(h.dtype)], 1)
@@ -147,7 +147,8 @@ class PortraitFinish(nn.Module):
         if not self.fine:  # nothing is taken over: colour and alpha are generated
             return torch.tanh(torch.cat([o[:, :3], o[:, 4:]], 1))
         # Added, not blended in: the gradient reaches colours that are off by little from the first step on.
+        free = F.interpolate(freedom, size=pixels.shape[-1], mode="bilinear", align_corners=False)
         coarse = F.interpolate(F.avg_pool2d(pixels, 2), scale_factor=2.0, mode="bilinear", align_corners=False)
-        doubt = 1 - torch.sigmoid(o[:, 3:4])
-        rgb = pixels[:, :3] + doubt * (coarse[:, :3] - pixels[:, :3]) + o[:, :3]
-        return torch.cat([rgb, pixels[:, 3:] + o[:, 4:]], 1).clamp(-1, 1)
+        doubt = free * (1 - torch.sigmoid(o[:, 3:4]))
+        rgb = pixels[:, :3] + doubt * (coarse[:, :3] - pixels[:, :3]) + free * o[:, :3]
+        return torch.cat([rgb, pixels[:, 3:] + free * o[:, 4:]], 1).clamp(-1, 1)

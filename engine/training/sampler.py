@@ -25,8 +25,9 @@ from engine.training.layers import complete_backdrops, end_at_top, separate_pers
 
 __all__ = ["Sampler"]
 
-_FAR_SHARE = 0.5  # of the clip samples take sources far from the driving frame
-_CANDIDATES = 4  # … the farthest of so many times N
+# Shares of the clip samples with sources far from the driving frame, and near it: sitting still must be learned too.
+_FAR_SHARE, _NEAR_SHARE = 0.4, 0.25
+_CANDIDATES = 4  # … the farthest or nearest of so many times N
 _SWAP_SHARE = 0.3  # of the samples get another backdrop
 _JITTER = 0.5 / 128  # half a pixel at 256²: what the tracker wavers by
 
@@ -63,7 +64,9 @@ class Sampler:
         self._device, self._seed, self._augment = torch.device(device), seed, augment
         self._counts = (sources, sources) if sources else (1, max_sources)
         most = self._counts[1]
-        self._clips = [np.arange(i.start, i.stop) for i in split.items if i.kind == "clip" and i.stop - i.start > most]
+        usable = [i for i in split.items if i.kind == "clip" and i.stop - i.start > most]
+        self._clips = [np.arange(i.start, i.stop) for i in usable]
+        self._odds = _odds([i.group for i in usable], even=not augment)
         self._stills = np.array([i.start for i in split.items if i.kind == "still"], np.int64)
         self._still_share = still_share if len(self._stills) and augment else 0.0
         if not self._clips:
@@ -98,11 +101,13 @@ class Sampler:
             if rng.random() < self._still_share:
                 rows[i], still[i] = self._stills[rng.integers(len(self._stills))], True
                 continue
-            clip = self._clips[rng.integers(len(self._clips))]
-            if self._augment and rng.random() < _FAR_SHARE:
+            clip = self._clips[rng.choice(len(self._clips), p=self._odds)]
+            mood = rng.random() if self._augment else 1.0
+            if mood < _FAR_SHARE + _NEAR_SHARE:
                 some = rng.permutation(clip)[: 1 + _CANDIDATES * count]
                 gap = np.square(self._keypoints[some[1:]] - self._keypoints[some[0]]).sum((1, 2))
-                rows[i] = [*rng.permutation(some[1:][np.argsort(-gap)[:count]]), some[0]]
+                order = np.argsort(-gap if mood < _FAR_SHARE else gap)
+                rows[i] = [*rng.permutation(some[1:][order[:count]]), some[0]]
             else:
                 rows[i] = rng.permutation(clip)[: count + 1]
         return _Plan(rows, still)
@@ -164,6 +169,13 @@ class Sampler:
             keypoints=keypoints[:, -1],
             backdrop=backdrop,
         )
+
+
+def _odds(groups: list[str], *, even: bool) -> NDArray[np.float64]:
+    """How likely each clip is drawn: a group's share goes with the root of its size, or a small one is never seen."""
+    count = {group: groups.count(group) for group in groups}
+    weight = np.array([1.0 if even else count[group] ** -0.5 for group in groups])
+    return weight / max(float(weight.sum()), 1e-9)
 
 
 def _warp_some(pictures: Tensor, keypoints: Tensor, warp: SmoothWarp, where: Tensor) -> tuple[Tensor, Tensor]:
