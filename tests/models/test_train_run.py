@@ -92,6 +92,7 @@ def test_a_run_lowers_its_loss_and_writes_everything(tmp_path: Path) -> None:
     assert all(torch.equal(weights[n], averaged[n]) for n in weights)
     same_tensors(tmp_path / BEST, tmp_path / WEIGHTS)  # here, the last ones are the best
     assert not list(tmp_path.glob("*.part*"))
+    assert (tmp_path / WEIGHTS).stat().st_mode == (tmp_path / "log.jsonl").stat().st_mode
 
 
 def test_a_killed_run_goes_on_exactly(tmp_path: Path) -> None:

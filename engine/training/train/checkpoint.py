@@ -87,10 +87,13 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     part = path.with_suffix(f".part{path.suffix}")  # the suffix stays: some writers choose the format by it
     try:
+        part.touch()
+        mode = part.stat().st_mode
         try:
             write(part)
         except SafetensorError as error:  # how safetensors reports what the system said
             raise OSError(str(error)) from error
+        part.chmod(mode)  # safetensors makes files that only their owner may read
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
