@@ -50,7 +50,7 @@ def losses_of(out: Path) -> list[float]:
 
 
 def start(out: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.helpers.tiny_task", str(out), *words]
+    command = [sys.executable, "-W", "error", "-m", "tests.helpers.tiny_task", str(out), *words]
     return subprocess.Popen(
         command,
         cwd=ROOT,

@@ -59,9 +59,9 @@ class Learner:
         self._forward: nn.Module = task
         if ranks.world > 1:
             use_global_norms(task)
-            # A step may leave parts unused, such as what mixes sources when there is but one. Buffers need no
-            # broadcast: global norms keep them equal.
-            self._forward = DistributedDataParallel(task, find_unused_parameters=True, broadcast_buffers=False)
+            # A step may leave parts unused, such as what mixes sources when there is but one. Buffers need to be
+            # equal at the start only: global norms keep them so.
+            self._forward = DistributedDataParallel(task, find_unused_parameters=True, forward_sync_buffers=False)
         self._optimizer = make_optimizer(task)
         self.average = Average(task)
         seed_step(seed, -1)
