@@ -54,11 +54,13 @@ class PickedSources(NamedTuple):
 
 
 class Warp(NamedTuple):
-    """flow: (B·K, 2, T, T) offsets. weight: (B·K, 1, T, T), sums to 1 over K. moved: (B, M, V) or None."""
+    """flow: (B·K, 2, T, T) offsets. weight: (B·K, 1, T, T), sums to 1 over K. moved: (B, M, V) or None. misfit: (B, M,
+    1), logits by which expression and pose of what is shown at a token on the face differ from what is wanted."""
 
     flow: Tensor
     weight: Tensor
     moved: Tensor | None
+    misfit: Tensor
 
 
 class AttentionWarp(nn.Module):
@@ -107,14 +109,17 @@ class AttentionWarp(nn.Module):
     def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
         """field: of the driving keypoints. learned: (B, M, d) query channels. grid: (M, 2) token centres."""
         with torch.autocast(field.rest.device.type, enabled=False):
-            logits, level = self._logits(field, learned, sources)  # (B, M, K·L), (B, M, 1)
+            fit = self._fit(field, sources)  # (B, M, K)
+            logits, level = self._logits(field, learned, sources, fit)  # (B, M, K·L), (B, M, 1)
             attention = torch.softmax(logits, -1)
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
                 flow, weight = self._places(field, attention, sources, grid)
             moved = None
             if sources.value is not None:
                 moved = self._move_values(attention, logits, level, learned, sources.value)
-        return Warp(flow, weight, moved)
+            b, k = sources.key.shape[:2]
+            misfit = (weight.reshape(b, k, -1).transpose(1, 2) * fit).sum(-1, keepdim=True)
+        return Warp(flow, weight, moved, misfit)
 
     def _places(self, field: Field, attention: Tensor, sources: PickedSources, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Where every token looks in every source, as offsets (B·K, 2, T, T), and with how much weight."""
@@ -131,7 +136,9 @@ class AttentionWarp(nn.Module):
         flow = coord.reshape(b * k, t, t, 2).permute(0, 3, 1, 2) - grid.reshape(t, t, 2).permute(2, 0, 1)
         return flow, sums[..., 2].reshape(b * k, 1, t, t)
 
-    def _logits(self, field: Field, learned: Tensor | None, sources: PickedSources) -> tuple[Tensor, Tensor]:
+    def _logits(
+        self, field: Field, learned: Tensor | None, sources: PickedSources, fit: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return logits up to a constant per driving token, and that constant.
 
         Everything goes through one product, the preference for a source as K one-hot key channels: a million logits
@@ -148,13 +155,15 @@ class AttentionWarp(nn.Module):
         query = [2 * sharp * field.rest, -sharp.expand_as(own)]
         if learned is not None:
             query.append(learned.float())
-        query.append(self._preference(field, sources))
+        # How much each driving token wants each source: expression on the face, the stage elsewhere.
+        on_face = field.on_face * (sources.log_face[:, None] - fit)
+        query.append(on_face + (1 - field.on_face) * sources.log_stage[:, None])
         which = torch.eye(k, device=own.device)[None, :, None].expand(b, -1, keys, -1)
         key = torch.cat([sources.key.float(), which], -1).reshape(b, k * keys, -1)
         return torch.cat(query, -1) @ key.transpose(1, 2), -sharp * own
 
-    def _preference(self, field: Field, sources: PickedSources) -> Tensor:
-        """How much each driving token wants each source, (B, M, K): expression on the face, the stage elsewhere."""
+    def _fit(self, field: Field, sources: PickedSources) -> Tensor:
+        """By how much each source's expression and pose miss what each driving token wants, (B, M, K) logits."""
         expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
         # Near a lip or a lid that landmark alone decides: averaged with the cheek around it, an open mouth lost.
         say = self.importance[:, None]
@@ -165,8 +174,7 @@ class AttentionWarp(nn.Module):
         heard = heard / heard[..., -1:]
         expression, pose_share = heard[..., :-2], heard[..., -2:-1]
         pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None] * pose_share  # (B, M, K)
-        fit = self.expression_gain.square() * expression + self.pose_gain.square() * pose
-        return field.on_face * (sources.log_face[:, None] - fit) + (1 - field.on_face) * sources.log_stage[:, None]
+        return self.expression_gain.square() * expression + self.pose_gain.square() * pose
 
     def _refine(self, field: Field, coord: Tensor, sources: PickedSources) -> Tensor:
         """Walk off what the attended place still misses of the wanted rest position; coord (B·K, M, 2)."""

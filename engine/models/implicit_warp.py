@@ -27,7 +27,8 @@ from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitF
 
 __all__ = ["ImplicitWarp", "SourceCache"]
 
-_CALM = 20.0  # a head turned by 10° leaves the decoder three quarters of its freedom, one by 3° a tenth
+_FACE_CALM = 1.0  # per logit by which what is shown misses what is wanted
+_CALM = 50.0  # a head turned by 10° leaves the decoder all but its whole freedom, one by 3° a quarter
 
 
 class SourceCache(NamedTuple):
@@ -175,7 +176,9 @@ class ImplicitWarp(nn.Module):
         assert warp.moved is not None
         assert maps is not None
         context = _context(field, picked, take(cache.origin, pick))
-        freedom = _freedom(context, field.on_face)
+        freedom = (
+            _freedom(context, field.on_face, warp.misfit) if self.config.geometry else torch.ones_like(maps[:, :1])
+        )
         sampled = dense_sample(take(cache.fine, pick), flow, warp.weight) if self.config.fine else None
         small = _mean_flow(flow, warp.weight, picks=pick.shape[1], side=rgba.shape[-1] // 4)
         h, steer = self.sketch(warp.moved, maps, context, sampled, small)
@@ -206,14 +209,15 @@ def _context(field: Field, picked: PickedSources, origin: Tensor) -> Tensor:
     return torch.cat([field.pose, turn, size - 1, shift], 1)
 
 
-def _freedom(context: Tensor, on_face: Tensor) -> Tensor:
-    """How much the decoder may change at each token, (B, 1, T, T): all on the face, elsewhere as the head has moved.
+def _freedom(context: Tensor, on_face: Tensor, misfit: Tensor) -> Tensor:
+    """How much the decoder may change at each token, (B, 1, T, T): as the head has moved, and the face under it.
 
-    Where nothing has moved, the picture is right as it is. Without this the network, which cannot tell, took detail
-    out of the hair of people who sat still: real dev clips, N = 4, hair and clothes −1.8 dB.
+    Where nothing differs, the picture is right as it is. Without this the network, which cannot tell, took detail out
+    of the hair of people who sat still (real dev clips, N = 4, hair and clothes −1.8 dB), and touched faces that a
+    picture of the set already fitted.
     """
     moved = context[:, 9:].square().sum(1)[:, None, None]  # turn, size and shift
-    still = torch.exp(-_CALM * moved) * (1 - on_face)  # (B, M, 1)
+    still = on_face * torch.exp(-_FACE_CALM * misfit) + (1 - on_face) * torch.exp(-_CALM * moved)  # (B, M, 1)
     side = round(on_face.shape[1] ** 0.5)
     return (1 - still).transpose(1, 2).reshape(-1, 1, side, side)
 
