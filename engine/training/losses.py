@@ -15,11 +15,12 @@ from engine.models.implicit_warp import ImplicitWarp
 from engine.models.layers import pixel_grid
 from engine.training.samples import Sample
 
-__all__ = ["face_weight", "laplacian_loss", "sample_loss", "ssim_loss"]
+__all__ = ["face_weight", "laplacian_loss", "sample_loss", "ssim_loss", "texture_loss"]
 
 _LEVELS = 5
 _BAND_SHARE = 1.5  # of a band of detail against the small picture left at the end
 _GRID = 64  # side the weight is computed at; it is smooth
+_TEXTURE_WINDOW, _TEXTURE_STEP = 16, 8  # pixels: a strand of hair may be elsewhere in it
 _SSIM_WINDOW = 7
 _SSIM_C1, _SSIM_C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the range is 2
 _FACE, _FACE_REACH = 2.0, 0.12  # weight on top of 1, and how far it reaches, portrait units
@@ -83,3 +84,20 @@ def ssim_loss(output: Tensor, truth: Tensor) -> Tensor:
     covariance = mean(output * truth) - a * b
     likeness = (2 * a * b + _SSIM_C1) * (2 * covariance + _SSIM_C2)
     return 1 - (likeness / ((a * a + b * b + _SSIM_C1) * (variance_a + variance_b + _SSIM_C2))).mean()
+
+
+def texture_loss(output: Tensor, truth: Tensor) -> Tensor:
+    """Return how far the amount of fine detail is off, window by window, a scalar.
+
+    Hair that cannot be put where it is can still look like hair: pixel losses alone prefer a blur, this one does not
+    mind where in its window the detail lies.
+
+    Shapes:
+        output, truth: (B, 3, R, R).
+    """
+
+    def amount(x: Tensor) -> Tensor:
+        fine = x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        return F.avg_pool2d(fine.abs(), _TEXTURE_WINDOW, _TEXTURE_STEP)
+
+    return (amount(output) - amount(truth)).abs().mean()

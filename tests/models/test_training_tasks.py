@@ -8,6 +8,7 @@ import torch
 
 from engine.errors import InvalidSetting
 from engine.training.cross import round_trip_loss, transfer_motion
+from engine.training.losses import texture_loss
 from engine.training.sampler import Sampler
 from engine.training.tasks import make_task
 from engine.training.tasks.implicit_warp import ImplicitWarpTask, choose_sources
@@ -86,3 +87,12 @@ def test_a_character_driven_by_another_comes_back_as_itself() -> None:
         other = batch._replace(rgb=batch.rgb.roll(1, 0))  # as if it came back as the driver
         leaked = float(round_trip_loss(task.model, other))
     assert honest < 0.5 * leaked
+
+
+def test_texture_minds_how_much_detail_there_is_and_not_where() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sharp = torch.rand(1, 3, 64, 64, generator=generator)
+    moved = sharp.roll((3, 5), (2, 3))
+    blurred = torch.nn.functional.avg_pool2d(sharp, 3, 1, 1, count_include_pad=False)
+    assert float(texture_loss(sharp, sharp)) == 0
+    assert float(texture_loss(moved, sharp)) < 0.2 * float(texture_loss(blurred, sharp))

@@ -24,13 +24,13 @@ from engine.models.implicit_warp import ImplicitWarp
 from engine.training.batch import Batch
 from engine.training.cross import round_trip_loss
 from engine.training.layers import over
-from engine.training.losses import face_weight, laplacian_loss, ssim_loss
+from engine.training.losses import face_weight, laplacian_loss, ssim_loss, texture_loss
 from engine.training.task import Outcome, Task
 from engine.warp.selection import SelectionSettings, SourceSelector
 
 __all__ = ["ImplicitWarpTask", "Picks", "choose_sources", "load_geometry"]
 
-_WARPED, _STRUCTURE, _CROSS = 0.3, 0.5, 0.2
+_WARPED, _STRUCTURE, _TEXTURE, _CROSS = 0.3, 0.5, 4.0, 0.2
 _CROSS_EVERY = 8  # a way there and back costs two steps; one in so many makes it
 
 
@@ -99,7 +99,7 @@ class ImplicitWarpTask(Task):
             raise InvalidSetting(f"The model cannot be made: {error}.", hint=f"Options: {names}.") from error
         model = ImplicitWarp(config)
         if config.geometry:
-            load_geometry(model, asset_path("models", "lite", "weights.safetensors"))
+            load_geometry(model, asset_path("models", "lite-geometric", "weights.safetensors"))
         return cls(model, size=size)
 
     def describe(self) -> dict[str, object]:
@@ -123,6 +123,7 @@ class ImplicitWarpTask(Task):
         losses = {
             "pixels": laplacian_loss(output, batch.truth, weight),
             "structure": _STRUCTURE * ssim_loss(output, batch.truth),
+            "texture": _TEXTURE * texture_loss(output, batch.truth),
         }
         if self.model.config.fine:
             losses["warped"] = _WARPED * laplacian_loss(warped, batch.truth, weight)
