@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.capture import open_camera
 from engine.errors import DriverUnreadable, NoFaceInDriver
 from engine.geometry import keypoints_from_landmarks
-from engine.sources.framing import SquareBox, cut_image, face_box
+from engine.sources.framing import SquareBox, cut_image, face_box, fit_box, sits_well
 from engine.track.base import Tracker
 from engine.types import Frame, freeze
 
@@ -105,12 +105,12 @@ def load_clip(path: Path, *, tracker: Tracker, side_px: int = 256, max_frames: i
         DriverUnreadable: the file cannot be read.
         NoFaceInDriver: too few frames show a face.
     """
-    landmarks, total = _track(path, tracker)
+    landmarks, total, size_wh = _track(path, tracker)
     if len(landmarks) < max(_MIN_FRAMES, _MIN_TRACKED * total):
         what = f"Clip {path.name} shows a face in {len(landmarks)} of its {total} frames: expected most of them"
         hint = f"and at least {_MIN_FRAMES}. Use a clip with one face in view. ({path})"
         raise NoFaceInDriver(what, hint=hint, path=str(path))
-    box = _fixed_box(np.stack(list(landmarks.values())))
+    box = _fixed_box(np.stack(list(landmarks.values())), size_wh)
     step = -(-len(landmarks) // max_frames)
     kept = list(landmarks)[::step]
     frames, times = _cut(path, set(kept), box, side_px)
@@ -119,23 +119,29 @@ def load_clip(path: Path, *, tracker: Tracker, side_px: int = 256, max_frames: i
     return EvalClip(path.stem, freeze(frames), freeze(keypoints), freeze(times))
 
 
-def _track(path: Path, tracker: Tracker) -> tuple[dict[int, NDArray[np.float32]], int]:
-    """Return landmarks by frame number, and the number of frames."""
+def _track(path: Path, tracker: Tracker) -> tuple[dict[int, NDArray[np.float32]], int, tuple[int, int]]:
+    """Return landmarks by frame number, the number of frames, and their size."""
     tracker.reset()
+    size_wh = (0, 0)
     landmarks: dict[int, NDArray[np.float32]] = {}
     total = 0
     for number, frame in _frames(path):
         motion = tracker.track(frame)
         if motion is not None:
             landmarks[number] = motion.landmarks_px
-        total += 1
-    return landmarks, total
+        total, size_wh = total + 1, (frame.rgb.shape[1], frame.rgb.shape[0])
+    return landmarks, total, size_wh
 
 
-def _fixed_box(landmarks_px: NDArray[np.float32]) -> SquareBox:
-    """Return the box around the median bounds of the face. landmarks_px: (T, 478, 3)."""
+def _fixed_box(landmarks_px: NDArray[np.float32], size_wh: tuple[int, int]) -> SquareBox:
+    """Return the whole of a clip that is a portrait already, else a box around the median bounds of the face.
+
+    A portrait that is cut again reaches past its edges and shows mirrored people. landmarks_px: (T, 478, 3).
+    """
+    if size_wh[0] == size_wh[1] and sits_well(np.median(landmarks_px, axis=0), side_px=size_wh[0]):
+        return SquareBox(0, 0, size_wh[0])
     low, high = landmarks_px[..., :2].min(1), landmarks_px[..., :2].max(1)
-    return face_box(np.stack([np.median(low, axis=0), np.median(high, axis=0)]))
+    return fit_box(face_box(np.stack([np.median(low, axis=0), np.median(high, axis=0)])), size_wh=size_wh)
 
 
 def _cut(path: Path, kept: set[int], box: SquareBox, side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -24,7 +24,16 @@ from engine.geometry import Box, keypoints_from_landmarks, square_around
 from engine.sources.analysis import NEUTRAL_GREY, AnalysedPicture
 from engine.types import SourceImage
 
-__all__ = ["FACE_HEIGHTS_PER_SIDE", "SquareBox", "choose_boxes", "cut_image", "face_box", "fit_box", "frame_picture"]
+__all__ = [
+    "FACE_HEIGHTS_PER_SIDE",
+    "SquareBox",
+    "choose_boxes",
+    "cut_image",
+    "face_box",
+    "fit_box",
+    "frame_picture",
+    "sits_well",
+]
 
 FACE_HEIGHTS_PER_SIDE = 2.0  # the box is this many landmark heights tall
 
@@ -62,7 +71,11 @@ def choose_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
     """Return the portrait box of each picture of one set."""
     sizes = {picture.picture.size_wh for picture in pictures}
     width, height = next(iter(sizes), (0, 0))
-    if len(sizes) == 1 and width == height and all(_sits_well(picture) for picture in pictures):
+    if (
+        len(sizes) == 1
+        and width == height
+        and all(sits_well(picture.landmarks_px, side_px=width) for picture in pictures)
+    ):
         return [SquareBox(0, 0, width)] * len(pictures)
     return [fit_box(face_box(picture.landmarks_px), size_wh=picture.picture.size_wh) for picture in pictures]
 
@@ -79,9 +92,9 @@ def fit_box(box: SquareBox, *, size_wh: tuple[int, int]) -> SquareBox:
     return SquareBox(corner[0], corner[1], side)
 
 
-def _sits_well(analysed: AnalysedPicture) -> bool:
-    whole = SquareBox(0, 0, analysed.picture.size_wh[0]).box
-    keypoints = keypoints_from_landmarks(analysed.landmarks_px, box=whole)[:, :2]
+def sits_well(landmarks_px: NDArray[np.floating[Any]], *, side_px: int) -> bool:
+    """Whether a square picture can be used whole: its face (P, 2 or 3) is about where a cut would have put it."""
+    keypoints = keypoints_from_landmarks(landmarks_px, box=SquareBox(0, 0, side_px).box)[:, :2]
     low, high = keypoints.min(0), keypoints.max(0)
     share = float(high[1] - low[1]) / 2.0
     off = float(np.hypot(*(low + high))) / 4.0
