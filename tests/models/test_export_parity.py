@@ -41,7 +41,7 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(11)
     model = ImplicitWarp(WarpModelConfig(side_px=128, width=16, value=32, learned=8, extra=8, blocks=1)).eval()
     model.finish.out.weight.data.normal_(std=0.05)
-    model.finish.out.bias.data = torch.tensor([0.1, -0.1, 0.2, 0.0])
+    model.finish.out.bias.data = torch.tensor([0.1, -0.1, 0.2])
     model.sketch.steer.weight.data.normal_(std=0.05)
     model.sketch.context.weight.data.normal_(std=0.05)
     folder = tmp_path_factory.mktemp("assets") / "models" / "small"
