@@ -3,7 +3,7 @@
 
 Mallya, Wang, Liu 2022 (arXiv 2210.01794), eq. 1 and Fig. 3: out = softmax(Q Kᵀ) V over the tokens of a SET of
 pictures, extra learned key/value rows for what no picture shows, and a residual branch on the attended pixels and
-key geometry. Three things differ, each measured (assets/models/lite-geometric/card.md):
+key geometry. Three things differ, each measured (assets/models/lite/card.md):
 
 1. Logits start as geometry: −|rest position of q − rest position of k|² / 2σ², plus a term per source that prefers
    the picture whose expression fits at this place, plus a learned q·k that starts near zero.

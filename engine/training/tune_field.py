@@ -6,8 +6,8 @@ the sources' own backdrop, as the running app does it, and compared with the dri
 the warped pixels. A few hundred steps on a few clips know less than the hand-set start does about everyone else,
 therefore the result is averaged with the start (`--mix`).
 
-    python -m engine.training.tune_field --clips DIR --minutes 15 \
-        --start assets/models/lite-geometric/weights.safetensors --mix 0.5 --out weights.safetensors
+    python -m engine.training.tune_field --clips DIR --minutes 15 --start assets/models/lite/weights.safetensors \
+        --mix 0.5 --out weights.safetensors
 
 The same seed and `--steps` give the same numbers on the same machine; with `--minutes` the machine's speed decides.
 """
@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Tune, report on stdout, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.training.tune_field", description=__doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder of videos, one face in each")
-    parser.add_argument("--start", type=Path, default=asset_root() / "models/lite-geometric/weights.safetensors")
+    parser.add_argument("--start", type=Path, default=asset_root() / "models/lite/weights.safetensors")
     parser.add_argument("--out", type=Path, required=True, help="weights to write; the log lies beside them, .jsonl")
     parser.add_argument(
         "--minutes", type=_within(float, 0.01, 1e4), default=15.0, help="time for tuning, reading clips not counted"

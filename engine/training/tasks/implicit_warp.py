@@ -99,7 +99,7 @@ class ImplicitWarpTask(Task):
             raise InvalidSetting(f"The model cannot be made: {error}.", hint=f"Options: {names}.") from error
         model = ImplicitWarp(config)
         if config.geometry:
-            load_geometry(model, asset_path("models", "lite-geometric", "weights.safetensors"))
+            load_geometry(model, asset_path("models", "lite", "weights.safetensors"))
         return cls(model, size=size)
 
     def describe(self) -> dict[str, object]:
