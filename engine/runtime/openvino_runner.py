@@ -112,7 +112,7 @@ class OpenVinoRunner:
     def _build_animator(self, picked: int) -> list[tuple[Part, Any]]:
         """Return the parts of a frame and their infer requests, in order: one, or exact ones and islands in turns."""
         model = self._read("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
-        hints = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
+        hints: tuple[dict[str, str], ...] = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
         parts = split_model(model, self._manifest.islands if self._half else ())
         return [(part, self._compile(part.model, **hints[part.half]).create_infer_request()) for part in parts]
 
