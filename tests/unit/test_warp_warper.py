@@ -220,7 +220,7 @@ def test_opening_what_is_not_there(options: dict[str, str], error: type[Exceptio
 class UndefinedRunner:
     """A back-end whose pictures are not numbers."""
 
-    manifest = ModelManifest("none", Path(), SIDE, (), {}, False, (), 30.0, 30.0)
+    manifest = ModelManifest("none", Path(), SIDE, (), {}, face_pose_gain=30.0, expression_gain=30.0)
     description = "undefined"
 
     def encode(self, rgba: np.ndarray, keypoints: np.ndarray) -> EncodedSourceSet:
