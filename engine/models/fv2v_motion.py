@@ -8,6 +8,7 @@ Shapes: B pictures, K keypoints, d slices of side m, V = d·m·m voxels.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 from engine.models.layers import ConvBlock, pixel_grid
 from engine.models.learned_config import Fv2vConfig
-from engine.models.learned_layers import VARIANCE, shrink
-from engine.models.volume import SliceBlock, SliceConv, VolumeHourglass, sample_volume, slice_grid
+from engine.models.learned_layers import VARIANCE, Hourglass, shrink
+from engine.models.volume import SliceBlock, SliceConv, sample_volume, slice_grid
 
 __all__ = ["CanonicalDetector", "DenseMotion3d", "Flow3d", "PoseNet", "Posed", "rotation_from"]
 
@@ -190,9 +191,13 @@ class DenseMotion3d(nn.Module):
         self.depth, self.side, self.source_depth = config.flow_depth, config.flow_px, config.depth
         parts = config.keypoints + 1
         kind = {"depth": config.flow_depth, "factorised": config.factorised}
-        self.body = VolumeHourglass(
-            parts * (config.compressed + 1), config.flow_width, cap=config.flow_cap, levels=config.flow_levels, **kind
-        )  # type: ignore[arg-type]
+        self.body = Hourglass(
+            parts * (config.compressed + 1),
+            config.flow_width,
+            cap=config.flow_cap,
+            levels=config.flow_levels,
+            block=functools.partial(SliceBlock, **kind),
+        )
         channels = self.body.channels
         self.mask = SliceConv(channels, parts, kernel=config.flow_kernel, **kind)  # type: ignore[arg-type]
         self.occlusion = nn.Conv2d(channels * config.flow_depth, 1, 7, 1, 3)

@@ -166,7 +166,9 @@ class ImplicitWarp(nn.Module):
         )
         warp = self.attention(field, learned, picked, self.field.grid)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.attention.frozen):
-            flow = self.warp_flow(warp.flow, keypoints, field, take(cache.exact, pick))
+            flow = warp.flow  # made exact at lids, irises and lips, but not where places are learned alone
+            if self.config.geometry:
+                flow = self.correction(flow, keypoints, field.scale, take(cache.exact, pick))
         rgba = take(cache.rgba, pick)
         if not decoder:
             pixels = dense_sample(rgba, flow, warp.weight)
@@ -187,10 +189,6 @@ class ImplicitWarp(nn.Module):
             flow = _add_flow(flow, steer, picks=pick.shape[1])
         pixels = dense_sample(rgba, flow, warp.weight)
         return self.finish(h, pixels, freedom), pixels
-
-    def warp_flow(self, flow: Tensor, keypoints: Tensor, field: Field, exact: Tensor) -> Tensor:
-        """Return token flows made exact at lids, irises and lips; untouched where the warp is learned alone."""
-        return self.correction(flow, keypoints, field.scale, exact) if self.config.geometry else flow
 
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and animate in one call, as training does."""

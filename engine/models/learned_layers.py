@@ -11,6 +11,7 @@ Shapes: B batch (or pictures), K keypoints, R picture side, r side of a map.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -81,18 +82,31 @@ class Hourglass(nn.Module):
 
     Widths double from 2 · width up to cap on the way down and halve on the way up. With rises = levels the input
     itself is joined at the end, as in the paper.
+
+    Args:
+        block: makes what stands at each level from its channels in and out. With `volume.SliceBlock` it is fv2v's 3-D
+            U-Net over slices: height and width are halved, depth stays.
     """
 
-    def __init__(self, c_in: int, width: int, *, cap: int, levels: int, rises: int | None = None) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        width: int,
+        *,
+        cap: int,
+        levels: int,
+        rises: int | None = None,
+        block: Callable[[int, int], nn.Module] = ConvBlock,
+    ) -> None:
         super().__init__()
         rises = levels if rises is None else rises
         widths = [c_in, *(min(cap, width << (level + 1)) for level in range(levels))]
-        self.down = nn.ModuleList(ConvBlock(a, b) for a, b in itertools.pairwise(widths))
+        self.down = nn.ModuleList(block(a, b) for a, b in itertools.pairwise(widths))
         self.up = nn.ModuleList()
         channels = widths[-1]
         for level in range(levels - 1, levels - 1 - rises, -1):
             out = min(cap, width << level)
-            self.up.append(ConvBlock(channels, out))
+            self.up.append(block(channels, out))
             channels = out + widths[level]
         self.channels = channels
 

@@ -11,15 +11,13 @@ Coordinates (x, y, z) are voxel centres in [-1, 1] (`align_corners=False`); outs
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.layers import pixel_grid, upsampling_matrix
 
-__all__ = ["SliceBlock", "SliceConv", "VolumeHourglass", "resize_places", "sample_volume", "slice_grid", "tall"]
+__all__ = ["SliceBlock", "SliceConv", "resize_places", "sample_volume", "slice_grid", "tall"]
 
 _REACH = 3.0  # coordinates beyond are cut
 
@@ -108,31 +106,3 @@ class SliceBlock(nn.Sequential):
         super().__init__(
             SliceConv(c_in, c_out, depth=depth, factorised=factorised, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()
         )
-
-
-class VolumeHourglass(nn.Module):
-    """3-D U-Net over slices; height and width are halved, depth stays, as in fv2v. Widths as in `Hourglass`."""
-
-    def __init__(self, c_in: int, width: int, *, cap: int, levels: int, depth: int, factorised: bool) -> None:
-        super().__init__()
-        widths = [c_in, *(min(cap, width << (level + 1)) for level in range(levels))]
-        kind = {"depth": depth, "factorised": factorised}
-        self.down = nn.ModuleList(SliceBlock(a, b, **kind) for a, b in itertools.pairwise(widths))  # type: ignore[arg-type]
-        self.up = nn.ModuleList()
-        channels = widths[-1]
-        for level in reversed(range(levels)):
-            out = min(cap, width << level)
-            self.up.append(SliceBlock(channels, out, **kind))  # type: ignore[arg-type]
-            channels = out + widths[level]
-        self.channels = channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B·D, c_in, h, w) -> (B·D, channels, h, w)."""
-        kept = [x]
-        for block in self.down:
-            kept.append(F.avg_pool2d(block(kept[-1]), 2))
-        x = kept.pop()
-        for block in self.up:
-            x = block(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            x = torch.cat([x, kept.pop().to(x.dtype)], 1)
-        return x
