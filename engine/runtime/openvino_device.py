@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +34,7 @@ class OpenVinoDevice:
     def __init__(self, name: str = "CPU", *, threads: int = 0) -> None:
         self.name = name
         self._threads = threads or min(_usable_cores(), _MAX_THREADS)
-        self._core = ov.Core()
+        self._core = _core()
         available = self._core.available_devices
         if name.split(".")[0] not in {each.split(".")[0] for each in available}:
             raise BackendUnavailable(
@@ -115,6 +116,16 @@ class OpenVinoDevice:
     def wrap(array: NDArray[Any]) -> ov.Tensor:
         """Wrap an array once, so that OpenVINO reads it in place, frame after frame, without a copy."""
         return ov.Tensor(np.ascontiguousarray(array), shared_memory=True)
+
+
+@functools.cache
+def _core() -> ov.Core:
+    """The one core of this process; it is never let go.
+
+    Its CPU plugin gives the thread that opens it a stack for signal handlers and frees that stack with itself. Freed
+    from another thread, the first one is left with a stack that is gone, and its next Ctrl-C is a segmentation fault.
+    """
+    return ov.Core()
 
 
 def _usable_cores() -> int:
