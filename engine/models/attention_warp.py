@@ -5,8 +5,9 @@ Mallya, Wang, Liu 2022 (arXiv 2210.01794), eq. 1 and Fig. 3: out = softmax(Q K�
 pictures, extra learned key/value rows for what no picture shows, and a residual branch on the attended pixels and
 key geometry. Three things differ, each measured (assets/models/lite/card.md):
 
-1. Logits start as geometry: −|rest position of q − rest position of k|² / 2σ², plus a term per source that prefers
-   the picture whose expression fits at this place, plus a learned q·k that starts near zero.
+1. Logits of real rows are geometry: −|rest position of q − rest position of k|² / 2σ², plus a term per source that
+   prefers the picture whose expression fits at this place. A learned q·k beside it only blurred the aim (dev clips,
+   N = 4: −0.08 dB): the learned query is for the extra rows. Without geometry, learned q·k is all there is.
 2. Position is refined after the attention: the rest map is sampled at the attended place and the remaining
    difference is walked off in a few Newton steps, which gives a 32×32 attention sub-pixel aim.
 3. The attended coordinates, per source, carry full-resolution pixels (`layers.dense_sample`).
@@ -39,8 +40,9 @@ _DROP_SHARE, _DROPPED = 0.5, 0.1  # in training half of the batches lose a tenth
 class PickedSources(NamedTuple):
     """The cached rows of the K pictures used for a frame.
 
-    key: (B, K, L, 4 + d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9). scale: (B, K).
-    value: (B, K, L, V) or None. log_stage, log_face: (B, K) log weight of each picture outside and on the face.
+    key: (B, K, L, 4), without geometry (B, K, L, d). rest: (B, K, 3, T, T). deform: (B, K, P, 3). pose: (B, K, 9).
+    scale: (B, K). value: (B, K, L, V) or None. log_stage, log_face: (B, K), log weight of each picture outside and on
+    the face.
     """
 
     key: Tensor
@@ -90,10 +92,12 @@ class AttentionWarp(nn.Module):
             self.extra_value = nn.Parameter(torch.randn(config.extra, config.value) * 0.1)
 
     def make_key(self, field: Field, learned: Tensor | None) -> Tensor:
-        """Return key rows (B, L, 4 + d), L = M / key_stride²: rest position, its square, learned channels."""
+        """Return key rows (B, L, 4), L = M / key_stride²: rest position and its square; or learned ones (B, L, d)."""
+        if not self.geometry:
+            assert learned is not None
+            return self.thin(learned)
         rest = self.thin(field.rest)
-        rows = [rest, rest.square().sum(-1, keepdim=True)]
-        return torch.cat([*rows, self.thin(learned)] if learned is not None else rows, -1)
+        return torch.cat([rest, rest.square().sum(-1, keepdim=True)], -1)
 
     def thin(self, rows: Tensor) -> Tensor:
         """Average rows of tokens (B, M, C) to rows of keys (B, L, C)."""
@@ -107,7 +111,7 @@ class AttentionWarp(nn.Module):
         )
 
     def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
-        """field: of the driving keypoints. learned: (B, M, d) query channels. grid: (M, 2) token centres."""
+        """field: of the driving keypoints. learned: (B, M, d) query of learned rows. grid: (M, 2) token centres."""
         with torch.autocast(field.rest.device.type, enabled=False):
             fit = self._fit(field, sources)  # (B, M, K)
             logits, level = self._logits(field, learned, sources, fit)  # (B, M, K·L), (B, M, 1)
@@ -147,14 +151,12 @@ class AttentionWarp(nn.Module):
         b, k, keys, _ = sources.key.shape
         if not self.geometry:
             assert learned is not None
-            rows = sources.key[..., 4:].float().reshape(b, k * keys, -1)
+            rows = sources.key.float().reshape(b, k * keys, -1)
             return learned.float() @ rows.transpose(1, 2), torch.zeros_like(field.on_face)
         sigma = self.log_sigma.exp() * (2.0 * self.key_stride / self.tokens) / field.scale  # (B,) in rest units
         sharp = (0.5 / sigma.square())[:, None, None]
         own = field.rest.square().sum(-1, keepdim=True)
         query = [2 * sharp * field.rest, -sharp.expand_as(own)]
-        if learned is not None:
-            query.append(learned.float())
         # How much each driving token wants each source: expression on the face, the stage elsewhere.
         on_face = field.on_face * (sources.log_face[:, None] - fit)
         query.append(on_face + (1 - field.on_face) * sources.log_stage[:, None])

@@ -16,12 +16,12 @@ class WarpModelConfig:
     token_stride: int = 8  # 32×32 tokens: attention costs 1 M logits a source, 16× less than stride 4
     width: int = 24  # channels at half resolution; doubled at a quarter
     value: int = 96  # channels of the attention values
-    learned: int = 32  # learned query/key channels beside the geometric ones
+    learned: int = 32  # channels of learned queries and keys
     extra: int = 32  # learned key/value rows for content that no source shows (paper §3.3); 0: none
     blocks: int = 1  # residual blocks at token resolution
     key_stride: int = 2  # keys and values on every other token; the refinement finds the rest
     decoder: bool = True  # without it the model is the geometric warp alone: no convolution, nothing to train but it
-    geometry: bool = True  # logits start as geometry; without: learned query and key alone
+    geometry: bool = True  # logits of pictures are geometry; without: learned query and key alone
     residual: bool = True  # the MLP on attended pixels, attended key geometry and query (paper Fig. 3)
     fine: bool = True  # pixels and features sampled along the attended places; without: generated from values alone
     steer: bool = True  # the decoder corrects the flow before the pixels are taken

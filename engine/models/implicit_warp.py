@@ -34,7 +34,7 @@ _CALM = 50.0  # a head turned by 10° leaves the decoder all but its whole freed
 class SourceCache(NamedTuple):
     """A source set, encoded.
 
-    rest_frame: (B, 3). key: (B, N, L, 4 + d), L = M / key_stride². rest: (B, N, 3, T, T).
+    rest_frame: (B, 3). key: (B, N, L, 4), L = M / key_stride²; without geometry (B, N, L, d). rest: (B, N, 3, T, T).
     deform: (B, N, P, 3). pose: (B, N, 9). scale: (B, N). exact: (B, N, Q, 2), places of the corrected landmarks.
     rgba: (B, N, 4, R, R). With a decoder: value: (B, N, L, V). fine: (B, N, 2w + 4, R/4, R/4), features and small
     pixels. origin: (B, N, 2), places of the heads.
@@ -64,8 +64,10 @@ class ImplicitWarp(nn.Module):
         self.correction = LandmarkCorrection(config.tokens)
         if config.decoder:
             self.appearance = AppearanceEncoder(config)
-            self.query = KeypointEncoder(FIELD_MAPS, config.learned, bystander=config.geometry)
-            self.key = KeypointEncoder(FIELD_MAPS + config.value, config.learned, bystander=config.geometry)
+            if config.extra or not config.geometry:
+                self.query = KeypointEncoder(FIELD_MAPS, config.learned)
+            if not config.geometry:
+                self.key = KeypointEncoder(FIELD_MAPS + config.value, config.learned)
             # values: features, attended pixels (RGBA), attended key geometry (rest position), share of real rows
             self.sketch = PortraitSketch(config, config.value + 4 + 3 + (1 if config.extra else 0))
             self.finish = PortraitFinish(config)
@@ -100,7 +102,8 @@ class ImplicitWarp(nn.Module):
         if self.config.decoder:
             flat = rgba.flatten(0, 1)
             features, fine = self.appearance(flat)
-            learned = self.key(torch.cat([self.field.maps(field).to(features.dtype), features], 1))
+            if not self.config.geometry:
+                learned = self.key(torch.cat([self.field.maps(field).to(features.dtype), features], 1))
             small = F.adaptive_avg_pool2d(flat, t).flatten(2).transpose(1, 2)
             value = torch.cat([features.flatten(2).transpose(1, 2), small, field.rest], -1)
             small = F.avg_pool2d(flat, 4)
@@ -153,7 +156,7 @@ class ImplicitWarp(nn.Module):
             log_face = torch.zeros_like(log_stage)
         decoder = self.config.decoder
         maps = self.field.maps(field) if decoder else None
-        learned = self.query(maps) if maps is not None else None
+        learned = self.query(maps) if maps is not None and hasattr(self, "query") else None
         picked = PickedSources(
             take(cache.key, pick),
             take(cache.rest, pick),
@@ -178,17 +181,17 @@ class ImplicitWarp(nn.Module):
         assert warp.moved is not None
         assert maps is not None
         context = _context(field, picked, take(cache.origin, pick))
-        freedom = (
-            _freedom(context, field.on_face, warp.misfit) if self.config.geometry else torch.ones_like(maps[:, :1])
-        )
+        free_places = free_colours = torch.ones_like(maps[:, :1])
+        if self.config.geometry:
+            free_places, free_colours = _freedom(context, field.on_face, warp.misfit)
         sampled = dense_sample(take(cache.fine, pick), flow, warp.weight) if self.config.fine else None
         small = _mean_flow(flow, warp.weight, picks=pick.shape[1], side=rgba.shape[-1] // 4)
         h, steer = self.sketch(warp.moved, maps, context, sampled, small)
         if steer is not None:
-            steer = steer * F.interpolate(freedom, size=steer.shape[-1], mode="bilinear", align_corners=False)
+            steer = steer * F.interpolate(free_places, size=steer.shape[-1], mode="bilinear", align_corners=False)
             flow = _add_flow(flow, steer, picks=pick.shape[1])
         pixels = dense_sample(rgba, flow, warp.weight)
-        return self.finish(h, pixels, freedom), pixels
+        return self.finish(h, pixels, free_colours), pixels
 
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and animate in one call, as training does."""
@@ -207,17 +210,20 @@ def _context(field: Field, picked: PickedSources, origin: Tensor) -> Tensor:
     return torch.cat([field.pose, turn, size - 1, shift], 1)
 
 
-def _freedom(context: Tensor, on_face: Tensor, misfit: Tensor) -> Tensor:
-    """How much the decoder may change at each token, (B, 1, T, T): as the head has moved, and the face under it.
+def _freedom(context: Tensor, on_face: Tensor, misfit: Tensor) -> tuple[Tensor, Tensor]:
+    """How much the decoder may change places and colours at each token, (B, 1, T, T) each.
 
-    Where nothing differs, the picture is right as it is. Without this the network, which cannot tell, took detail out
-    of the hair of people who sat still (real dev clips, N = 4, hair and clothes −1.8 dB), and touched faces that a
-    picture of the set already fitted.
+    Outside the face it may as far as the head has moved. Where nothing differs, the picture is right as it is: without
+    this the network, which cannot tell, took detail out of the hair of people who sat still (real dev clips, N = 4,
+    hair and clothes −1.8 dB). On the face places stay where the landmarks put them, which are exact there (free, lips
+    and eyes moved off by up to 0.1 px on average); colours may change as far as nothing in the set fits.
     """
     moved = context[:, 9:].square().sum(1)[:, None, None]  # turn, size and shift
-    still = on_face * torch.exp(-_FACE_CALM * misfit) + (1 - on_face) * torch.exp(-_CALM * moved)  # (B, M, 1)
+    places = (1 - on_face) * (1 - torch.exp(-_CALM * moved))  # (B, M, 1)
+    colours = places + on_face * (1 - torch.exp(-_FACE_CALM * misfit))
     side = round(on_face.shape[1] ** 0.5)
-    return (1 - still).transpose(1, 2).reshape(-1, 1, side, side)
+    places, colours = (x.transpose(1, 2).reshape(-1, 1, side, side) for x in (places, colours))
+    return places, colours
 
 
 def _mean_flow(flow: Tensor, weight: Tensor, *, picks: int, side: int) -> Tensor:

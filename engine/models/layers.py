@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "take", "upsampling_matrix"]
+__all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "space_to_depth", "take", "upsampling_matrix"]
 
 
 def pixel_grid(side: int) -> Tensor:
@@ -51,6 +51,11 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.body(x))
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """Fold every 2×2 pixels into channels, (B, C, R, R) -> (B, 4C, R/2, R/2); exports without a 6-D tensor."""
+    return torch.cat([x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
 
 
 def take(x: Tensor, pick: Tensor) -> Tensor:

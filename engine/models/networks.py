@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from engine.models.config import WarpModelConfig
 from engine.models.landmark_field import FIELD_MAPS
-from engine.models.layers import ConvBlock, ResBlock
+from engine.models.layers import ConvBlock, ResBlock, space_to_depth
 
 __all__ = ["CONTEXT", "AppearanceEncoder", "KeypointEncoder", "PortraitFinish", "PortraitSketch"]
 
@@ -54,20 +54,14 @@ class AppearanceEncoder(nn.Module):
 
 
 class KeypointEncoder(nn.Module):
-    """Field maps (and, for keys, appearance) -> learned query or key channels.
+    """Field maps (and, for keys, appearance) -> learned query or key channels."""
 
-    Args:
-        bystander: start with logits near zero, so that geometry rules.
-    """
-
-    def __init__(self, c_in: int, c_out: int, *, bystander: bool = True) -> None:
+    def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.body = nn.Sequential(ConvBlock(c_in, 64, norm=False), ResBlock(64, norm=False), nn.Conv2d(64, c_out, 1))
         head = self.body[-1]
         assert isinstance(head, nn.Conv2d)
         assert head.bias is not None
-        if bystander:
-            nn.init.normal_(head.weight, std=0.02)
         nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +136,7 @@ class PortraitFinish(nn.Module):
         """h (B, 2w, R/4, R/4), pixels (B, 4, R, R), freedom (B, 1, T, T) in [0, 1] -> (B, 4, R, R)."""
         h = F.interpolate(h, size=pixels.shape[-1] // 2, mode="nearest")
         if self.fine:
-            h = torch.cat([h, F.pixel_unshuffle(pixels, 2).to(h.dtype)], 1)
+            h = torch.cat([h, space_to_depth(pixels).to(h.dtype)], 1)
         o = F.interpolate(self.out(self.at_half(h)).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
         if not self.fine:  # nothing is taken over: colour and alpha are generated
             return torch.tanh(o)
