@@ -21,6 +21,7 @@ from engine.errors import InvalidSetting
 from engine.training.augment import JointChange, SmoothWarp, change_colours, move_jointly
 from engine.training.batch import Batch
 from engine.training.data import PackSplit
+from engine.training.degrade import Degradation, degrade
 from engine.training.layers import complete_backdrops, end_at_top, separate_person
 
 __all__ = ["Sampler"]
@@ -120,6 +121,7 @@ class Sampler:
         jitter = torch.randn(batch * pictures, *self._keypoints.shape[1:], generator=rng)[..., :2] * _JITTER
         swap = torch.from_numpy(swaps.random(batch) < _SWAP_SHARE)
         corners = torch.from_numpy(swaps.uniform(-1, 1, (batch, 3, 2, 2)).astype(np.float32))
+        damage = Degradation.draw(batch * pictures, rng).of_sources(pictures)
         each = slice(part.start * pictures, part.stop * pictures)
         joint = JointChange(*(x[part].to(device) for x in joint))
         warp = SmoothWarp(*(x[each].to(device) for x in warp))
@@ -133,6 +135,7 @@ class Sampler:
         if self._augment:
             both, keypoints = move_jointly(torch.cat([rgb, alpha], 1), keypoints, joint)
             rgb, alpha = change_colours(both[:, :3], joint), both[:, 3:]
+            rgb = degrade(rgb, Degradation(*(x[each] for x in damage)))
         side = rgb.shape[-1]
 
         def split(x: Tensor) -> Tensor:
