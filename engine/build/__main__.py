@@ -20,11 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.build", description=__doc__)
     parser.add_argument("weights", type=Path, help="weights.safetensors of a trained or tuned model")
     parser.add_argument("folder", type=Path, help="where to write, e.g. assets/models/lite")
+    parser.add_argument("--half", action="store_true", help="keep the weights as float16, and export what that leaves")
     options = parser.parse_args(arguments)
     model = load_checkpoint(options.weights).eval()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(model, options.folder / "weights.safetensors", half=options.half)
+    model = load_checkpoint(options.folder / "weights.safetensors").eval()
     export = export_learned if isinstance(model, LearnedMotion) else export_model
     manifest = export(model, options.folder)
-    save_checkpoint(model, options.folder / "weights.safetensors")
     for name in manifest["files"]:
         size_kb = (options.folder / name).stat().st_size / 1024
         sys.stdout.write(f"{options.folder / name}  {size_kb:.0f} kB\n")

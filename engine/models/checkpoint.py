@@ -17,9 +17,11 @@ from engine.models.registry import MODELS, kind_of
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 
-def save_checkpoint(model: nn.Module, path: Path) -> None:
-    """Write weights, name and config of any of our models."""
+def save_checkpoint(model: nn.Module, path: Path, *, half: bool = False) -> None:
+    """Write weights, name and config of any of our models; `half`: as float16, which `load_checkpoint` widens again."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
     header = {"config": json.dumps(asdict(model.config)), "model": kind_of(model)}  # type: ignore[call-overload]
     save_file(tensors, str(path), metadata=header)
 
