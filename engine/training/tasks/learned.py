@@ -4,7 +4,8 @@
 The papers weigh everything against a perceptual loss on VGG-19 features of weight 10. We have no pretrained network:
 a Laplacian pyramid with the weight on the face and structural similarity stand in for it at weight 1, and the
 keypoint terms keep the papers' weights among each other, all divided by ten like it. Adversary and feature matching
-are the trainer's.
+are the trainer's. The cross-identity term of our own model (`engine.training.cross`) is left out on purpose: none of
+the papers has one, and these models stand for the papers.
 """
 
 from __future__ import annotations
