@@ -9,7 +9,8 @@
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
-    ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed
+    ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
+    │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError
     └─ WatermarkError      8   always stops output (fail closed)
 
     ShapeError(ValueError)               a mistake in our own code: tensor name, expected, actual
@@ -34,11 +35,14 @@ __all__ = [
     "Closed",
     "ConfigError",
     "ConfigVersionError",
+    "CudaError",
     "DeviceError",
     "DiskFull",
     "DriverError",
     "DriverUnreadable",
     "EngineError",
+    "EngineMismatch",
+    "EngineMissing",
     "FormatRejected",
     "InferenceFailed",
     "InvalidSetting",
@@ -46,10 +50,12 @@ __all__ = [
     "ModelMismatch",
     "NoFaceInDriver",
     "NoFaceInSource",
+    "OutOfDeviceMemory",
     "OutputUnwritable",
     "PackInvalid",
     "PuppeteerError",
     "ShapeError",
+    "ShapeOutsideProfile",
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
@@ -223,6 +229,26 @@ class ModelMismatch(EngineError):
 
 class InferenceFailed(EngineError):
     """The back-end failed while computing a frame."""
+
+
+class EngineMissing(EngineError):
+    """No engine was built yet for this model on this kind of GPU."""
+
+
+class EngineMismatch(EngineError):
+    """An engine file is damaged, or was built from another model, for another GPU or by another version."""
+
+
+class ShapeOutsideProfile(EngineError):
+    """A source set has more pictures than the engine was built for."""
+
+
+class OutOfDeviceMemory(EngineError):
+    """The GPU has no memory left."""
+
+
+class CudaError(EngineError):
+    """The GPU or its driver failed."""
 
 
 class WatermarkError(PuppeteerError):

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
+from engine.runtime.openvino_encoder import SourceEncoder, open_count
 from engine.runtime.openvino_split import Part, split_model
-from engine.types import MAX_SOURCES
 
 __all__ = ["OpenVinoRunner"]
 
@@ -49,8 +49,7 @@ class OpenVinoRunner:
         self._half = bool(manifest.islands) and (
             precision == "bf16" or (precision == "auto" and self._device.computes_bf16)
         )
-        self._encode_lock, self._compile_lock = threading.Lock(), threading.Lock()
-        self._encoder: Any = None
+        self._encoder, self._compile_lock = SourceEncoder(manifest, self._device), threading.Lock()
         self._animators: dict[int, list[tuple[Part, Any]]] = {}
 
     @property
@@ -65,14 +64,7 @@ class OpenVinoRunner:
 
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
-        pictures = np.ascontiguousarray(rgba[None], np.float32)
-        with self._encode_lock:
-            if self._encoder is None:
-                self._encoder = self._compile(self._read("encode.onnx", {})).create_infer_request()
-            faces = np.ascontiguousarray(keypoints[None], np.float32)
-            self._device.infer(self._encoder, {"rgba": pictures, "keypoints": faces})
-            tensors = {name: self._encoder.get_tensor(name).data.copy() for name in self._manifest.cache}
-        tensors["rgba"] = pictures
+        tensors = self._encoder.encode(rgba, keypoints)
         self._animator(min(2, len(rgba)))  # compiled now, not while the first frame waits
         return EncodedSourceSet(len(rgba), {name: self._device.wrap(array) for name, array in tensors.items()})
 
@@ -94,7 +86,7 @@ class OpenVinoRunner:
     def close(self) -> None:
         """Free the compiled graphs."""
         self._animators.clear()
-        self._encoder = None
+        self._encoder.close()
 
     def _animator(self, picked: int) -> list[tuple[Part, Any]]:
         """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask.
@@ -111,28 +103,11 @@ class OpenVinoRunner:
 
     def _build_animator(self, picked: int) -> list[tuple[Part, Any]]:
         """Return the parts of a frame and their infer requests, in order: one, or exact ones and islands in turns."""
-        model = self._read("animate.onnx", {"pick": picked, "log_stage": picked, "log_face": picked})
+        model = self._device.read(self._manifest, "animate.onnx")
+        open_count(model, {"pick": picked, "log_stage": picked, "log_face": picked})
         hints: tuple[dict[str, str], ...] = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
         parts = split_model(model, self._manifest.islands if self._half else ())
         return [(part, self._compile(part.model, **hints[part.half]).create_infer_request()) for part in parts]
-
-    def _read(self, file: str, fixed: dict[str, int]) -> ov.Model:
-        """Read a graph; set the second axis of the inputs in `fixed`, and leave N open up to the limit.
-
-        Raises:
-            ModelMismatch: the file is damaged or gone.
-        """
-        model = self._device.read(self._manifest, file)
-        shapes = {}
-        for port in model.inputs:
-            shape, name = port.partial_shape, port.any_name
-            if name in fixed:
-                shape[1] = fixed[name]
-            elif shape.is_dynamic:
-                shape[1] = ov.Dimension(1, MAX_SOURCES)
-            shapes[name] = shape
-        model.reshape(shapes)
-        return model
 
     def _compile(self, model: ov.Model, **settings: str) -> Any:
         return self._device.compile(model, name=self._manifest.name, **settings)
