@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from engine.runtime.manifest import ModelManifest
 
-__all__ = ["EncodedSourceSet", "FrameInputs", "LearnedRunner", "Motion", "WarpRunner"]
+__all__ = ["PICKED", "EncodedSourceSet", "FrameInputs", "LearnedRunner", "Motion", "WarpRunner", "fill_picks"]
+
+PICKED = 2  # pictures that a frame recorded on a GPU looks at: what is recorded has fixed shapes
+_NO_WEIGHT = -30.0  # log weight of a picture that is there to fill a place: e⁻³⁰ moves no pixel
 
 Motion = Mapping[str, NDArray[np.float32]]  # the motion tensors of one picture, without the batch
 
@@ -44,6 +47,19 @@ class FrameInputs:
     pick: NDArray[np.int64]
     log_stage: NDArray[np.float32]
     log_face: NDArray[np.float32]
+
+
+def fill_picks(inputs: FrameInputs, *, into: Mapping[str, NDArray[Any]]) -> None:
+    """Write a frame's inputs into arrays for `PICKED` pictures; a frame that wants one gets it twice.
+
+    Shapes:
+        into: keypoints (1, 478, 3), pick (1, PICKED), log_stage (1, PICKED), log_face (1, PICKED).
+    """
+    count = len(inputs.pick)
+    into["keypoints"][0] = inputs.keypoints
+    into["pick"][0, :count], into["pick"][0, count:] = inputs.pick, inputs.pick[0]
+    for name, values in (("log_stage", inputs.log_stage), ("log_face", inputs.log_face)):
+        into[name][0, :count], into[name][0, count:] = values, _NO_WEIGHT
 
 
 class WarpRunner(Protocol):

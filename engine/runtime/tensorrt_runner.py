@@ -5,7 +5,7 @@ A source set is encoded once on the CPU (OpenVINO) and kept on the GPU. A frame 
 four small inputs up, the engine, one picture down; nothing is allocated and nothing is decided in between. Each set
 has a graph of its own, recorded when its first frame is drawn, so that switching back and forth records nothing.
 
-Every engine is built for K = 2 picked pictures; a frame that wants one gets it twice, the second without weight.
+Every engine is built for two picked pictures; a frame that wants one gets it twice, the second without weight.
 
 Not yet run on a GPU: the project has had none so far. Tests run it on a stand-in for the CUDA runtime in host memory.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BackendUnavailable, EngineMismatch, InferenceFailed, ShapeOutsideProfile
-from engine.runtime.base import EncodedSourceSet, FrameInputs
+from engine.runtime.base import PICKED, EncodedSourceSet, FrameInputs, fill_picks
 from engine.runtime.cuda import CudaDevice, DeviceBuffer, Graph
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
@@ -29,8 +29,6 @@ from engine.types import MAX_SOURCES
 
 __all__ = ["TensorRtRunner"]
 
-_PICKED = 2
-_NO_WEIGHT = -30.0  # log weight of the second picture where one is wanted: e⁻³⁰ moves no pixel
 _PER_FRAME = ("keypoints", "pick", "log_stage", "log_face")
 _OUTPUT = "portrait"
 
@@ -75,9 +73,9 @@ class TensorRtRunner:
         side = manifest.side_px
         self._inputs: dict[str, NDArray[Any]] = {
             "keypoints": cuda.pinned((1, 478, 3), np.float32),
-            "pick": cuda.pinned((1, _PICKED), np.int64),
-            "log_stage": cuda.pinned((1, _PICKED), np.float32),
-            "log_face": cuda.pinned((1, _PICKED), np.float32),
+            "pick": cuda.pinned((1, PICKED), np.int64),
+            "log_stage": cuda.pinned((1, PICKED), np.float32),
+            "log_face": cuda.pinned((1, PICKED), np.float32),
         }
         self._portrait = cuda.pinned((1, 4, side, side), np.float32)
         self._device_inputs = {name: cuda.allocate(array) for name, array in self._inputs.items()}
@@ -116,7 +114,7 @@ class TensorRtRunner:
             InferenceFailed: the engine refuses the frame. CudaError: the GPU failed.
         """
         resident: _Resident = sources.tensors["resident"]
-        self._fill(inputs)
+        fill_picks(inputs, into=self._inputs)
         if resident.graph is None:
             resident.graph = self._record(resident)
         self._cuda.launch(resident.graph)
@@ -129,15 +127,6 @@ class TensorRtRunner:
         for buffer in (*self._device_inputs.values(), self._device_portrait):
             buffer.free()
         self._encoder.close()
-
-    def _fill(self, inputs: FrameInputs) -> None:
-        self._inputs["keypoints"][0] = inputs.keypoints
-        count = len(inputs.pick)
-        for name in ("pick", "log_stage", "log_face"):
-            self._inputs[name][0, :count] = getattr(inputs, name)
-        if count < _PICKED:
-            self._inputs["pick"][0, count:] = inputs.pick[0]
-            self._inputs["log_stage"][0, count:] = self._inputs["log_face"][0, count:] = _NO_WEIGHT
 
     def _record(self, resident: _Resident) -> Graph:
         """Bind a set's buffers and record a frame. The engine runs once before, as TensorRT asks after a new shape."""
