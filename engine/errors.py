@@ -10,7 +10,8 @@
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
-    │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError
+    │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
+    │                          PrecisionLost
     └─ WatermarkError      8   always stops output (fail closed)
 
     ShapeError(ValueError)               a mistake in our own code: tensor name, expected, actual
@@ -40,6 +41,7 @@ __all__ = [
     "DiskFull",
     "DriverError",
     "DriverUnreadable",
+    "EngineBuildFailed",
     "EngineError",
     "EngineMismatch",
     "EngineMissing",
@@ -53,6 +55,7 @@ __all__ = [
     "OutOfDeviceMemory",
     "OutputUnwritable",
     "PackInvalid",
+    "PrecisionLost",
     "PuppeteerError",
     "ShapeError",
     "ShapeOutsideProfile",
@@ -249,6 +252,14 @@ class OutOfDeviceMemory(EngineError):
 
 class CudaError(EngineError):
     """The GPU or its driver failed."""
+
+
+class EngineBuildFailed(EngineError):
+    """TensorRT refuses a graph or cannot build its engine; the message carries its own words."""
+
+
+class PrecisionLost(EngineError):
+    """A graph in reduced precision differs too much from the exact one."""
 
 
 class WatermarkError(PuppeteerError):

@@ -39,13 +39,13 @@ def trace_graph(
     *,
     inputs: Sequence[str],
     outputs: Sequence[str],
-    shapes: tuple[Any, ...],
+    shapes: tuple[Any, ...] | None,
 ) -> onnx.ModelProto:
     """Export a module; the nodes still say which module they come from (`save_graph` removes that).
 
     Args:
         graph: takes flat tensors. args: example inputs. inputs, outputs: tensor names. shapes: dynamic dimensions per
-            input, in the structure of the module's arguments.
+            input, in the structure of the module's arguments; None: all are fixed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals

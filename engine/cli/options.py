@@ -40,7 +40,10 @@ _MODEL_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
 MODEL_NAMES = ", ".join(sorted(path.parent.name for path in _MODEL_FOLDER.glob("*/manifest.json")))
 ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help=f"Warping model: {MODEL_NAMES}.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="What computes: auto, openvino, openvino:GPU, torch, torch:cuda.")
+    str,
+    typer.Option(
+        "--backend", help="What computes: auto, openvino, openvino:GPU, tensorrt_rtx, tensorrt, torch, torch:cuda."
+    ),
 ]
 SourcesOption = Annotated[
     int | None, typer.Option("--sources", min=1, help="Use only the first N pictures of the set.")

@@ -12,27 +12,25 @@ Not yet run on a GPU: the project has had none so far. Tests run it on a stand-i
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import BackendUnavailable, EngineMismatch, InferenceFailed, ShapeOutsideProfile
+from engine.errors import EngineMismatch, InferenceFailed, ShapeOutsideProfile
 from engine.runtime.base import PICKED, EncodedSourceSet, FrameInputs, fill_picks
 from engine.runtime.cuda import CudaDevice, DeviceBuffer, Graph
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
 from engine.runtime.openvino_encoder import SourceEncoder
+from engine.runtime.tensorrt_library import make_logger
 from engine.types import MAX_SOURCES
 
 __all__ = ["TensorRtRunner"]
 
 _PER_FRAME = ("keypoints", "pick", "log_stage", "log_face")
 _OUTPUT = "portrait"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ class TensorRtRunner:
         self._manifest, self._library, self._cuda = manifest, library, cuda
         self._encoder = SourceEncoder(manifest, OpenVinoDevice("CPU"))
         self._reports: list[str] = []
-        self._logger = _make_logger(library, self._reports)
+        self._logger = make_logger(library, self._reports)
         self._engine = library.Runtime(self._logger).deserialize_cuda_engine(engine)
         context = self._engine.create_execution_context() if self._engine is not None else None
         if context is None:
@@ -162,34 +160,3 @@ class TensorRtRunner:
     def _why(self) -> str:
         """What the library said last."""
         return self._reports[-1] if self._reports else "no reason given"
-
-
-def load_library(flavour: str) -> Any:
-    """Import `tensorrt` or `tensorrt_rtx`.
-
-    Raises:
-        BackendUnavailable: it is not installed, or its libraries do not load.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(flavour)
-    except ImportError as error:
-        extra = "rtx" if flavour == "tensorrt_rtx" else "tensorrt"
-        raise BackendUnavailable(
-            f"The back-end {flavour} needs its package, which cannot be imported ({error}).",
-            hint=f"Run: pip install '.[{extra}]'",
-        ) from error
-
-
-def _make_logger(library: Any, reports: list[str]) -> Any:
-    class Logger(library.ILogger):  # type: ignore[misc]
-        """Errors are kept for the message; all the rest is for the log file."""
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (library.ILogger.Severity.ERROR, library.ILogger.Severity.INTERNAL_ERROR):
-                reports.append(message.strip())
-            else:
-                _log.debug("%s", message)
-
-    return Logger()

@@ -128,7 +128,7 @@ def test_a_device_that_refuses_to_start_is_unavailable(monkeypatch: pytest.Monke
         def get_property(self, device: str, _name: str) -> list[str]:
             raise RuntimeError(f"Exception from somewhere:1:\n\nno such index: {device}\n\n")
 
-    monkeypatch.setattr("engine.runtime.openvino_runner.ov.Core", Core)
+    monkeypatch.setattr("engine.runtime.openvino_device._core", Core)
     with pytest.raises(BackendUnavailable, match=r"cannot use 'GPU\.5': no such index: GPU\.5"):
         OpenVinoRunner(load_manifest("lite"), device="GPU.5")
 

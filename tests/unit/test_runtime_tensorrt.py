@@ -4,14 +4,27 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.errors import BackendUnavailable, CudaError, EngineMismatch, OutOfDeviceMemory, ShapeOutsideProfile
+from engine.build.profiles import RANGE
+from engine.errors import (
+    BackendUnavailable,
+    CudaError,
+    EngineMismatch,
+    EngineMissing,
+    OutOfDeviceMemory,
+    ShapeOutsideProfile,
+)
+from engine.runtime import cuda as cuda_module
+from engine.runtime import select, tensorrt_library
 from engine.runtime.base import FrameInputs
 from engine.runtime.cuda import CudaDevice
+from engine.runtime.engine_file import EngineKey, default_folder, describe_record, engine_path, record_path
 from engine.runtime.manifest import load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.tensorrt_runner import TensorRtRunner
@@ -121,3 +134,62 @@ def test_a_lost_gpu_is_an_error_of_its_own() -> None:
 def test_no_gpu_is_one_sentence(status: int, count: int, index: int, says: str) -> None:
     with pytest.raises(BackendUnavailable, match=says):
         CudaDevice(index, api=HostCuda(status=status, count=count))
+
+
+class TestByName:
+    """`--backend tensorrt_rtx` on a machine that has everything but an engine."""
+
+    @pytest.fixture(autouse=True)
+    def _machine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        cuda = HostCuda()
+        library = make_library(cuda, MANIFEST.folder / "animate.onnx")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(importlib.util, "find_spec", lambda *_: object())
+        monkeypatch.setattr(cuda_module, "load_cuda", lambda: cuda)
+        monkeypatch.setattr(tensorrt_library, "load_library", lambda _flavour: library)
+
+    @staticmethod
+    def built(*architectures: str, **changes: str) -> Path:
+        facts = {
+            "model": "lite",
+            "graph": "animate",
+            "graph_sha256": MANIFEST.files["animate.onnx"],
+            "flavour": "tensorrt_rtx",
+            "version": "1.0",
+            "precision": "fp32",
+            "profile": RANGE.name,
+        }
+        key = EngineKey(**{**facts, **changes}, architectures=architectures)
+        path = engine_path(default_folder(), key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"an engine")
+        record_path(path).write_text(describe_record(key, b"an engine"))
+        return path
+
+    def test_an_engine_for_several_gpus_serves_this_one(self) -> None:
+        self.built("sm86", "sm89")
+        runner, reason = select.open_runner("tensorrt_rtx")
+        assert reason == "asked for"
+        assert runner.description == "tensorrt_host 1.0 on Host GPU"
+        picture = runner.animate(runner.encode(*source_set(2)), frame(0.1, 2))
+        assert picture.std() > 0.1
+
+    def test_none_built_says_the_command(self) -> None:
+        self.built("sm120")
+        with pytest.raises(EngineMissing, match=r"No engine of 'lite' was built for sm89") as caught:
+            select.open_runner("tensorrt_rtx")
+        assert caught.value.hint == "Run: python build_engines.py --flavour tensorrt_rtx --only lite"
+
+    def test_a_damaged_one_is_not_used(self) -> None:
+        self.built("sm89").write_bytes(b"half")
+        with pytest.raises(EngineMismatch, match="truncated: expected 9 bytes, got 4"):
+            select.open_runner("tensorrt_rtx")
+
+    def test_one_of_an_older_model_is_not_used(self) -> None:
+        self.built("sm89", graph_sha256="0" * 64)
+        with pytest.raises(EngineMismatch, match="stale: it was built for graph sha256 000000000000…"):
+            select.open_runner("tensorrt_rtx")
+
+    def test_a_gpu_is_a_number(self) -> None:
+        with pytest.raises(BackendUnavailable, match="'fast' is no number of a GPU"):
+            select.open_runner("tensorrt_rtx:fast")
