@@ -27,7 +27,7 @@ from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitF
 
 __all__ = ["ImplicitWarp", "SourceCache"]
 
-_FACE_CALM = 1.0  # per logit by which what is shown misses what is wanted
+_FACE_CALM = 0.25  # per logit by which what is shown misses what is wanted
 _CALM = 50.0  # a head turned by 10° leaves the decoder all but its whole freedom, one by 3° a quarter
 
 
@@ -183,7 +183,8 @@ class ImplicitWarp(nn.Module):
         context = _context(field, picked, take(cache.origin, pick))
         free_places = free_colours = torch.ones_like(maps[:, :1])
         if self.config.geometry:
-            free_places, free_colours = _freedom(context, field.on_face, warp.misfit)
+            features = field.near @ (self.attention.importance > 1).to(field.near.dtype)[:, None]
+            free_places, free_colours = _freedom(context, field.on_face, warp.misfit, features)
         sampled = dense_sample(take(cache.fine, pick), flow, warp.weight) if self.config.fine else None
         small = _mean_flow(flow, warp.weight, picks=pick.shape[1], side=rgba.shape[-1] // 4)
         h, steer = self.sketch(warp.moved, maps, context, sampled, small)
@@ -210,17 +211,21 @@ def _context(field: Field, picked: PickedSources, origin: Tensor) -> Tensor:
     return torch.cat([field.pose, turn, size - 1, shift], 1)
 
 
-def _freedom(context: Tensor, on_face: Tensor, misfit: Tensor) -> tuple[Tensor, Tensor]:
+def _freedom(context: Tensor, on_face: Tensor, misfit: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
     """How much the decoder may change places and colours at each token, (B, 1, T, T) each.
 
     Outside the face it may as far as the head has moved. Where nothing differs, the picture is right as it is: without
     this the network, which cannot tell, took detail out of the hair of people who sat still (real dev clips, N = 4,
     hair and clothes −1.8 dB). On the face places stay where the landmarks put them, which are exact there (free, lips
-    and eyes moved off by up to 0.1 px on average); colours may change as far as nothing in the set fits.
+    and eyes moved off by up to 0.1 px on average); the skin's colours may change as far as nothing in the set fits.
+    Lips and eyes keep the colours of some picture: repainted, their outlines wavered.
+
+    Shapes:
+        context: (B, CONTEXT). on_face, misfit, features: (B, M, 1); features is the share of lips and eyes in [0, 1].
     """
     moved = context[:, 9:].square().sum(1)[:, None, None]  # turn, size and shift
     places = (1 - on_face) * (1 - torch.exp(-_CALM * moved))  # (B, M, 1)
-    colours = places + on_face * (1 - torch.exp(-_FACE_CALM * misfit))
+    colours = places + on_face * (1 - features) * (1 - torch.exp(-_FACE_CALM * misfit))
     side = round(on_face.shape[1] ** 0.5)
     places, colours = (x.transpose(1, 2).reshape(-1, 1, side, side) for x in (places, colours))
     return places, colours
