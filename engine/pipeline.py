@@ -31,6 +31,7 @@ from engine.slots import LatestSlot
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, StatsCollector
 from engine.status import Status
+from engine.track.calibration import Neutral
 from engine.types import Frame, OutputFrame, SourceSet
 from engine.worker import Worker
 
@@ -87,18 +88,7 @@ class Pipeline:
             on_open=self._loaded,
             on_reopen=lambda: self.command(lambda renderer: renderer.reset()),
         )
-        self._outlets = [
-            Outlet(
-                sink,
-                status=self._status,
-                stats=self._stats,
-                clock=self._clock,
-                on_broken=self._outlet_broke,
-                on_end=self._outlet_ended,
-                on_error=self._fail,
-            )
-            for sink in sinks
-        ]
+        self._outlets = [self._outlet_for(sink) for sink in sinks]  # replaced as a whole, so that reading needs no lock
         self._capture = Worker("capture", self._feed.run, on_error=self._fail)
         self._render = Worker("render", self._run_render, on_error=self._fail)
         self._preparing: list[Worker] = []
@@ -120,6 +110,12 @@ class Pipeline:
         """The run's first line, e.g. `engine: openvino …`; empty while loading."""
         renderer = self._renderer
         return renderer.description if renderer is not None else ""
+
+    @property
+    def neutral(self) -> Neutral | None:
+        """The performer's rest pose in use; None before the first calibration and while loading."""
+        renderer = self._renderer
+        return renderer.neutral if renderer is not None else None
 
     def events(self) -> list[PipelineEvent]:
         """Take all events since the last call, oldest first."""
@@ -232,6 +228,49 @@ class Pipeline:
         self._preparing = [*(one for one in self._preparing if one.alive), worker]
         worker.start()
 
+    def add_sink(self, sink: Sink) -> None:
+        """Send frames to one more sink from now on; the pipeline closes it. At once, on any thread.
+
+        Raises:
+            ValueError: a sink of this name is there already. Closed: the pipeline has ended; the sink stays open.
+        """
+        with self._lock:
+            if any(outlet.name == sink.name for outlet in self._outlets):
+                raise ValueError(f"there is a sink called {sink.name} already")
+            if self._ended.is_set() or self.state.phase in (Phase.STOPPING, Phase.FAILED):
+                raise Closed
+            outlet = self._outlet_for(sink)
+            self._outlets = [*self._outlets, outlet]
+            self._running_outlets += 1
+            if self._started:
+                outlet.worker.start()
+
+    def remove_sink(self, name: str) -> None:
+        """Send no more frames to a sink, finish what was handed over, and close it; waits for that.
+
+        Nothing happens where there is no such sink. The other sinks do not miss a frame.
+
+        Raises:
+            ValueError: it is the only sink.
+        """
+        with self._lock:
+            leaving = next((outlet for outlet in self._outlets if outlet.name == name), None)
+            if leaving is None:
+                return
+            if len(self._outlets) == 1:
+                raise ValueError(f"{name} is the only sink; stop the pipeline instead")
+            self._outlets = [outlet for outlet in self._outlets if outlet is not leaving]
+        if not self._started:
+            leaving.close_unstarted()
+            with self._lock:
+                self._running_outlets -= 1
+            return
+        leaving.finish()
+        self._join(leaving.worker)
+        self._stats.forget_delivery(name)
+        for trouble in ("lost", "stopped"):
+            self._status.note(f"{name} {trouble}", False)
+
     def calibrate(self, *, keep_trying: bool = False) -> None:
         """Take the performer's neutral pose from the next half second of frames."""
         self.command(lambda renderer: renderer.start_calibration(keep_trying=keep_trying))
@@ -301,6 +340,17 @@ class Pipeline:
             outlet.offer(output)
 
     # -------------------------------------------------------------------------------------------------- sink threads
+
+    def _outlet_for(self, sink: Sink) -> Outlet:
+        return Outlet(
+            sink,
+            status=self._status,
+            stats=self._stats,
+            clock=self._clock,
+            on_broken=self._outlet_broke,
+            on_end=self._outlet_ended,
+            on_error=self._fail,
+        )
 
     def _outlet_broke(self, outlet: Outlet, error: SinkError) -> None:
         """Go on without this sink; with none left there is nothing to go on for."""

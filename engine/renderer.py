@@ -44,11 +44,14 @@ from engine.watermark.gate import seal
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LOOKING", "WAITING", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Renderer"]
+__all__ = ["LOOKING", "WAITING", "Monitor", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Renderer"]
 
 LOOKING = "Looking for a face"
 WAITING = "Waiting for the camera"
 _BREAK = "Back in a moment"
+
+Monitor = Callable[[Frame, "TrackedMotion | None", "Neutral | None"], None]
+"""Told of every driving frame, what was found on it, and the neutral pose; for the performer's own eyes only."""
 
 
 class MotionRetargeter(Protocol):
@@ -127,6 +130,7 @@ class Renderer:
         self._reader = warper if isinstance(warper, NeedsPortrait) else None
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
+        self.monitor: Monitor | None = None
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
@@ -146,6 +150,11 @@ class Renderer:
     def tracking_lost(self) -> bool:
         """Whether the last frame showed no face."""
         return self._face_found is False
+
+    @property
+    def neutral(self) -> Neutral | None:
+        """The performer's rest pose that motion is measured from; None before the first calibration."""
+        return self._retargeter.neutral
 
     @property
     def description(self) -> str:
@@ -231,6 +240,8 @@ class Renderer:
         started_ns = time.perf_counter_ns()
         motion = self._tracker.track(frame)
         tracked_ns = time.perf_counter_ns()
+        if self.monitor is not None:
+            self.monitor(frame, motion, self._retargeter.neutral)
         if motion is None or motion.quality <= 0:
             self._note_face(False)
             return self._without_character(frame.captured_ns, LOOKING, StageTimes(track_ns=tracked_ns - started_ns))

@@ -105,6 +105,14 @@ class StatsCollector:
             self._arrivals.setdefault(sink, deque(maxlen=self._window)).append(now_ns)
             self._delivered[sink] = self._delivered.get(sink, 0) + 1
 
+    def forget_delivery(self, sink: str) -> None:
+        """Drop the figures of a sink that is no longer there."""
+        with self._lock:
+            for series in (self._ages, self._arrivals):
+                series.pop(sink, None)
+            self._stages.pop(f"sink {sink}", None)
+            self._delivered.pop(sink, None)
+
     def snapshot(self, *, dropped: Mapping[str, int] | None = None) -> PipelineStats:
         """Return the figures so far; `dropped` comes from whoever owns the slots."""
         with self._lock:

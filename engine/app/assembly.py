@@ -22,6 +22,7 @@ from engine.pipeline import Pipeline
 from engine.renderer import Renderer
 from engine.sinks.base import Sink
 from engine.sources import find_source_set, load_source_set
+from engine.track.calibration import Neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
@@ -127,15 +128,17 @@ def build_pipeline(
     model: str = "lite",
     backend: str = "auto",
     settings: LiveSettings | None = None,
+    neutral: Neutral | None = None,
     doorbell: Callable[[], None] | None = None,
 ) -> Pipeline:
     """Build the threaded pipeline; nothing is opened before `Pipeline.start`.
 
-    The performer's neutral pose is taken from the first calm half second, unless motion is absolute.
+    Without `neutral`, the performer's rest pose is taken from the first calm half second, unless motion is absolute.
 
     Args:
         camera: what `open_camera` takes, or a function that opens one. sinks: open; the pipeline closes them.
-        source_set, sources, model, backend: see `build_renderer`. doorbell: see `Pipeline`.
+        source_set, sources, model, backend: see `build_renderer`. neutral: a rest pose taken earlier.
+        doorbell: see `Pipeline`.
     """
     settings = settings or LiveSettings()
 
@@ -144,7 +147,9 @@ def build_pipeline(
 
     def make_renderer() -> Renderer:
         renderer = build_renderer(source_set, sources=sources, model=model, backend=backend, settings=settings)
-        if settings.motion.motion > 0:
+        if neutral is not None:
+            renderer.set_neutral(neutral)
+        elif settings.motion.motion > 0:
             renderer.start_calibration(keep_trying=True)
         return renderer
 

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs that the window opens and closes: virtual camera, recording, snapshot. Functions for task threads; no Qt."""
+
+from __future__ import annotations
+
+import enum
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.config import OutputSettings
+from engine.sinks.base import unwritable
+from engine.types import OutputFrame
+
+if TYPE_CHECKING:
+    from engine.sinks.mp4 import Mp4Sink
+    from engine.sinks.virtual_camera import VirtualCameraSink
+
+__all__ = ["Vcam", "card", "open_recording", "open_virtual_camera", "save_snapshot", "try_virtual_camera"]
+
+_TEST_S = 3.0
+_TEST_STEP_S = 0.1
+
+
+class Vcam(enum.Enum):
+    """Where the virtual camera is."""
+
+    OFF = "off"
+    OPENING = "opening"
+    ON = "on"
+    CLOSING = "closing"
+
+
+def card(output: OutputSettings, reason: str, *, at_ns: int = 0) -> OutputFrame:
+    """Return the watermarked holding card in the output's size and style."""
+    from engine.watermark.gate import holding_card
+
+    return holding_card(
+        output.size_wh, reason, at_ns=at_ns, corner=output.watermark_corner, style=output.watermark_style
+    )
+
+
+def open_virtual_camera(output: OutputSettings, device: str) -> VirtualCameraSink:
+    """Open the virtual camera; takes up to fifteen seconds.
+
+    Raises:
+        VirtualCameraMissing, FormatRejected, OutputUnwritable: with what to do.
+    """
+    from engine.sinks.virtual_camera import VirtualCameraSink
+
+    return VirtualCameraSink(*output.size_wh, output.fps, device=device or None, card=card(output, "Starting"))
+
+
+def try_virtual_camera(output: OutputSettings, device: str) -> str:
+    """Send a test card for some seconds and return in words what happened.
+
+    Raises:
+        SinkError: the camera cannot be opened, or its driver takes no picture.
+    """
+    with open_virtual_camera(output, device) as sink:
+        picture = card(output, "This is the test picture")
+        ends_s = time.monotonic() + _TEST_S
+        while time.monotonic() < ends_s:
+            sink.send(picture)
+            time.sleep(_TEST_STEP_S)
+        return f"The driver of {sink.device} took the test picture for {_TEST_S:.0f} s. Other programs can choose it."
+
+
+def open_recording(folder: Path, output: OutputSettings) -> Mp4Sink:
+    """Open an MP4 named after the moment.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written.
+    """
+    from engine.sinks.mp4 import Mp4Sink
+
+    return Mp4Sink(_free_name(folder, "mp4"), fps=output.fps)
+
+
+def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
+    """Write one frame as a PNG named after the moment, and return its path.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written.
+    """
+    from engine.sinks.png import png_bytes
+
+    path = _free_name(folder, "png")
+    part = path.with_suffix(".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(png_bytes(frame))
+        os.replace(part, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
+
+
+def _free_name(folder: Path, suffix: str) -> Path:
+    stem = time.strftime("bunraku-%Y-%m-%d-%H%M%S")
+    path, number = folder / f"{stem}.{suffix}", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}.{suffix}", number + 1
+    return path

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the window says about a run: state in one word, the slowest stage and what to do, the delay and where to type it.
+
+Pure functions from the engine's values to words; no Qt, so that every sentence can be tested.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine import state as states
+from engine.errors import PuppeteerError
+from engine.sinks.virtual_camera import missing_hint
+from engine.state import Phase, PipelineState
+from engine.stats import PipelineStats
+
+__all__ = [
+    "STAGES",
+    "Chip",
+    "StageLoad",
+    "Tone",
+    "advice_for",
+    "bottleneck",
+    "chip_for",
+    "delay_ms",
+    "delay_words",
+    "error_words",
+    "setup_help",
+    "stage_loads",
+]
+
+
+class Tone(enum.Enum):
+    """How a word is meant; the theme has a colour for each."""
+
+    QUIET = "quiet"
+    GOOD = "good"
+    BUSY = "busy"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """The state in one word, with the reason."""
+
+    word: str
+    tone: Tone
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageLoad:
+    """One part of the way from camera to output. took_ms: half of the frames take less."""
+
+    name: str
+    took_ms: float
+
+
+# What the viewer of the bar knows, and the engine's stages behind it. Reading a camera is mostly waiting for the next
+# picture, so the camera is judged by its frames per second instead.
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "Track": ("track", "retarget"),
+    "Warp": ("warp",),
+    "Compose": ("composite", "watermark"),
+}
+_CAMERA_SHORT = 0.85  # below this share of the asked rate, with time to spare, the camera is what limits
+_BUSY_SHARE = 0.95  # of the time between two frames
+
+_REASONS = {
+    states.TRACKING_LOST: "no face is found; look at the camera, with light on your face",
+    states.CAMERA_LOST: "the camera is gone; it is opened again as soon as it answers",
+    states.CAMERA_STALLED: "the camera sends no pictures; check its cable, or other programs that use it",
+    "virtual camera lost": "the virtual camera is being opened again",
+    "virtual camera stopped": "the virtual camera gave up; switch it off and on again",
+    "mp4 stopped": "the recording ended; see the notice",
+}
+_PHASES = {
+    Phase.IDLE: Chip("OFF", Tone.QUIET, "press Start to go live"),
+    Phase.LOADING: Chip("OPENING", Tone.BUSY, "opening the camera and the engine"),
+    Phase.RUNNING: Chip("LIVE", Tone.GOOD, "the character follows you"),
+    Phase.STOPPING: Chip("STOPPING", Tone.BUSY, "closing the camera and the engine"),
+}
+
+
+def chip_for(state: PipelineState) -> Chip:
+    """Return the state chip."""
+    if state.phase is Phase.FAILED:
+        return Chip("FAILED", Tone.BAD, error_words(state.error) if state.error is not None else "unknown error")
+    if state.phase is not Phase.DEGRADED:
+        return _PHASES[state.phase]
+    reasons = state.reasons
+    words = "; ".join(_REASONS.get(reason, reason) for reason in reasons if reason != states.BLANKED)
+    if states.BLANKED in reasons:
+        return Chip("HIDDEN", Tone.WARN, "the holding card is shown until you choose Show again")
+    if states.CAMERA_LOST in reasons or "virtual camera lost" in reasons:
+        return Chip("RECOVERING", Tone.WARN, words)
+    if states.CAMERA_STALLED in reasons:
+        return Chip("STALLED", Tone.WARN, words)
+    if states.TRACKING_LOST in reasons:
+        return Chip("LOST", Tone.WARN, words)
+    return Chip("LIVE", Tone.WARN, words)
+
+
+def stage_loads(stats: PipelineStats) -> list[StageLoad]:
+    """Return what the stages of the bar cost, in the order of the flow; the sink is the slowest open output."""
+    loads = [
+        StageLoad(name, sum(stats.stages[part].p50_ms for part in parts if part in stats.stages))
+        for name, parts in STAGES.items()
+    ]
+    sinks = [spread.p50_ms for name, spread in stats.stages.items() if name.startswith("sink ")]
+    return [*loads, StageLoad("Output", max(sinks, default=0.0))]
+
+
+def bottleneck(stats: PipelineStats, *, fps: float, wanted_fps: float) -> str:
+    """Name what limits the frame rate: a stage's name, "Camera", or nothing where all keeps up."""
+    loads = stage_loads(stats)
+    slowest = max(loads, key=lambda load: load.took_ms)
+    if fps <= 0 or slowest.took_ms <= 0 or fps >= wanted_fps * _CAMERA_SHORT:
+        return ""
+    render_ms = sum(load.took_ms for load in loads[:-1])
+    period_ms = 1000.0 / fps
+    if max(render_ms, loads[-1].took_ms) < _CAMERA_SHORT * period_ms:
+        return "Camera"  # the engine waits for pictures
+    return slowest.name
+
+
+def advice_for(limit: str, stats: PipelineStats, *, fps: float, wanted_fps: float) -> str:
+    """Return one sentence about the bottleneck with one thing to do; a calm one where there is none."""
+    if not limit:
+        return f"All stages keep up with {wanted_fps:.0f} fps." if fps > 0 else ""
+    if limit == "Camera":
+        return f"The camera gives {fps:.0f} pictures a second: more light shortens its exposure."
+    took = next(load.took_ms for load in stage_loads(stats) if load.name == limit)
+    what_to_do = {
+        "Track": "close other programs that use the processor.",
+        "Warp": "choose the model with the smaller picture.",
+        "Compose": "choose a smaller output size.",
+        "Output": "choose a smaller output size or stop recording.",
+    }
+    return f"{limit} takes {took:.0f} ms of {1000 / wanted_fps:.0f} ms: {what_to_do[limit]}"
+
+
+def delay_ms(stats: PipelineStats) -> float | None:
+    """Return the delay from camera to output: half of the frames are younger. The virtual camera counts where it is on."""
+    for name in ("virtual camera", "preview"):
+        if name in stats.frame_age and stats.frame_age[name].count:
+            return stats.frame_age[name].p50_ms
+    return None
+
+
+def delay_words(delay: float | None) -> str:
+    """Say where to type the delay so that voice and face agree."""
+    if delay is None:
+        return "The delay is measured while the character is live."
+    ms = round(delay)
+    return (
+        f"Your face arrives {ms} ms after your voice. In OBS: Edit → Advanced Audio Properties → Sync Offset of the "
+        f"microphone: {ms} ms. Zoom has no such field: let OBS delay the microphone, set its Audio Monitoring to "
+        "Monitor and Output on a virtual audio cable, and choose that cable as Zoom's microphone."
+    )
+
+
+def error_words(error: BaseException) -> str:
+    """Return what the user reads: the sentence and the hint; for a mistake of ours, that too."""
+    if isinstance(error, PuppeteerError):
+        return str(error)
+    text = str(error).strip() or "no details"
+    return f"Something unexpected happened: {text} ({type(error).__name__}). Copy diagnostics and report it."
+
+
+def setup_help(platform: str = sys.platform) -> list[tuple[str, str]]:
+    """Return the steps that make a virtual camera appear, each with the command to run, which may be empty."""
+    if platform.startswith("linux"):
+        return [
+            ("Install the driver (Debian, Ubuntu; other systems call it v4l2loopback).",
+             "sudo apt install v4l2loopback-dkms"),
+            ("Load it. Do this again after a restart, or make it permanent with the next step.",
+             "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Bunraku"),
+            ("Load it at every start (optional).",
+             "printf 'v4l2loopback\\n' | sudo tee /etc/modules-load.d/v4l2loopback.conf && "
+             "printf 'options v4l2loopback exclusive_caps=1 card_label=Bunraku\\n' | "
+             "sudo tee /etc/modprobe.d/v4l2loopback.conf"),
+            ("Run the test below, switch the virtual camera on, and choose Bunraku as camera in the call program.", ""),
+        ]  # fmt: skip
+    command = "winget install OBSProject.OBSStudio" if platform == "win32" else "brew install --cask obs"
+    return [
+        (missing_hint(platform), command),
+        ("Run the test below, switch the virtual camera on, and choose OBS Virtual Camera in the call program.", ""),
+    ]

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small picture of the performer with what the tracker found, for the performer's own eyes; render thread → window.
+
+Off unless somebody sets it as `Renderer.monitor`. What it holds is a `MonitorView`, which no sink accepts, at a size
+that serves to sit right before the camera and no more. The newest view replaces an unread one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cv import cv2
+from engine.errors import Closed
+from engine.slots import LatestSlot
+from engine.track.calibration import Neutral
+from engine.types import Frame, TrackedMotion, freeze
+
+__all__ = ["MonitorView", "TrackingMonitor", "shrink"]
+
+_WIDTH_PX = 320
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MonitorView:
+    """One look at the performer.
+
+    rgb: (h, w, 3) uint8, shrunk. landmarks, neutral: (478, 2) float32 in pixels of `rgb`; None where there are none.
+    """
+
+    rgb: NDArray[np.uint8]
+    landmarks: NDArray[np.float32] | None = None
+    neutral: NDArray[np.float32] | None = None
+
+
+def shrink(rgb: NDArray[np.uint8], *, width_px: int = _WIDTH_PX) -> NDArray[np.uint8]:
+    """Return a picture no wider than `width_px`, read-only."""
+    scale = min(1.0, width_px / rgb.shape[1])
+    size_wh = (round(rgb.shape[1] * scale), max(1, round(rgb.shape[0] * scale)))
+    small = cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA)
+    return cast("NDArray[np.uint8]", freeze(small))
+
+
+class TrackingMonitor:
+    """What `Renderer.monitor` calls.
+
+    Thread: `__call__` on the render thread, `take` on any other; `doorbell` must return at once.
+    """
+
+    def __init__(self, doorbell: Callable[[], None], *, width_px: int = _WIDTH_PX) -> None:
+        self._slot: LatestSlot[MonitorView] = LatestSlot()
+        self._doorbell, self._width_px = doorbell, width_px
+
+    def __call__(self, frame: Frame, motion: TrackedMotion | None, neutral: Neutral | None) -> None:
+        """Keep a small copy of this moment and ring."""
+        small = shrink(frame.rgb, width_px=self._width_px)
+        scale = np.float32(small.shape[1] / frame.rgb.shape[1])
+        seen = motion is not None and motion.quality > 0
+        view = MonitorView(
+            small,
+            motion.landmarks_px[:, :2] * scale if motion is not None and seen else None,
+            neutral.landmarks_px[:, :2] * scale if neutral is not None else None,
+        )
+        self._slot.put(view)
+        self._doorbell()
+
+    def take(self) -> MonitorView | None:
+        """Return the newest view, or None if there is none newer than the last one taken."""
+        try:
+            return self._slot.get(timeout_s=0)
+        except Closed:
+            return None
