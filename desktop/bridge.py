@@ -111,13 +111,14 @@ class Tasks(QObject):
         worker.start()
 
     def close(self, *, timeout_s: float = _JOIN_S) -> None:
-        """Wait for what runs; nothing reports any more."""
+        """Wait for what runs, and for what its reports start; then nothing reports any more."""
         self._bell.close()
-        for worker in self._running:
-            if not worker.join(timeout_s):
-                _log.info("The thread %s did not end in time.", worker.name)
-        self._running.clear()
-        self._done.clear()
+        while self._running:
+            for worker in tuple(self._running):
+                if not worker.join(timeout_s):
+                    _log.info("The thread %s did not end in time.", worker.name)
+                    self._running.remove(worker)
+            self._report()
 
     def _report(self) -> None:
         while self._done:

@@ -7,7 +7,7 @@ taken from the engine's slots when its doorbell rings. Only sealed frames (`Outp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -83,7 +83,8 @@ class Controller(QObject):
         self._session: Session | None = None
         self._phase = PipelineState()
         self._wanted = False  # a run is asked for, whether or not it has begun
-        self._restarting = False
+        self._opening = self._ending = self._restarting = False
+        self._failure: BaseException | None = None
         self._blanked = False
         self._monitored = False
         self._hidden_ns = 0
@@ -159,7 +160,10 @@ class Controller(QObject):
             self.tell("No source set is chosen. Click one in the gallery.", Tone.WARN)
             return
         self._wanted = True
-        self._open()
+        if self._ending:
+            self._restarting = True  # as soon as the camera is free
+        elif not self._opening:
+            self._open()
 
     def stop(self) -> None:
         """End the run; the virtual camera, if on, shows the holding card."""
@@ -169,6 +173,8 @@ class Controller(QObject):
         self.calibration.cancel()
         if self._session is not None:
             self._end_session()
+        elif self._opening:
+            self._show_state(PipelineState(Phase.STOPPING))
 
     def restart(self) -> None:
         """Take up settings that only a new run can use; the virtual camera goes on meanwhile."""
@@ -177,6 +183,7 @@ class Controller(QObject):
             self._end_session()
 
     def _open(self) -> None:
+        self._opening, self._failure = True, None
         self._show_state(PipelineState(Phase.LOADING))
         self._show_card("Opening")
         self._meter.reset()
@@ -204,10 +211,10 @@ class Controller(QObject):
         )
 
     def _opened(self, session: Session) -> None:
-        self._session = session
-        if not self._wanted or session.request.camera != self._settings.camera:
-            self._end_session()  # changed its mind while the libraries loaded
-            self._restarting = self._wanted
+        self._session, self._opening = session, False
+        if not self._wanted or self._outdated(session.request):
+            self._restarting = self._wanted  # the user changed their mind while the libraries loaded
+            self._end_session()
             return
         if session.request.live != self.live:
             self._apply()
@@ -216,11 +223,18 @@ class Controller(QObject):
         if session.request.monitored != self._monitored:
             session.show_monitor(self._monitored)
         self.outputs.attach(session.pipeline)
+        self.set_shown.emit(session.request.source_set)
         self._poll.start()
         self._take_events()
 
+    def _outdated(self, request: SessionRequest) -> bool:
+        """Whether a run was begun with what only another run can change."""
+        now, was, wanted = self._settings, request.live.output, self._settings.live.output
+        same_run = (now.camera, now.model, now.backend) == (request.camera, request.model, request.backend)
+        return not same_run or (was.size_wh, was.fps) != (wanted.size_wh, wanted.fps)
+
     def _not_opened(self, error: BaseException) -> None:
-        self._wanted = False
+        self._opening = self._wanted = False
         self._show_state(PipelineState(Phase.FAILED, error=error))
         self.tell_error(error)
 
@@ -228,6 +242,7 @@ class Controller(QObject):
         session, self._session = self._session, None
         if session is None:
             return
+        self._ending = True
         self._poll.stop()
         self.outputs.detach()
         self._show_state(PipelineState(Phase.STOPPING))
@@ -237,6 +252,7 @@ class Controller(QObject):
         self.tasks.run("stop", session.stop, done=lambda _: self._ended(session), failed=self._not_opened)
 
     def _ended(self, session: Session) -> None:
+        self._ending = False
         for event in session.pipeline.events():
             if isinstance(event, ThreadStuck):
                 self._hear(event)
@@ -244,6 +260,8 @@ class Controller(QObject):
         if self._restarting and self._wanted:
             self._restarting = False
             self._open()
+        elif self._failure is not None:
+            self._show_state(PipelineState(Phase.FAILED, error=self._failure))
         else:
             self._show_state(PipelineState())
 
@@ -265,6 +283,13 @@ class Controller(QObject):
             self._apply()
         if any(getattr(before, name) != getattr(self._settings, name) for name in ("camera", "model", "backend")):
             self.restart()
+
+    def replace_settings(self, settings: AppSettings) -> None:
+        """Take up other settings as a whole."""
+        names = [each.name for each in fields(AppSettings) if each.name != "source_set"]
+        self.change(**{name: getattr(settings, name) for name in names})
+        if settings.source_set:
+            self.select_set(settings.source_set)
 
     def change_motion(self, **values: object) -> None:
         """Use other motion settings from the next frame on."""
@@ -338,7 +363,7 @@ class Controller(QObject):
         if profile is None:
             profile = Profile(names[key - 1]) if key <= len(names) else None
         if profile is None or profile.source_set not in names:
-            self.tell(f"Key {key} holds no source set. Shift+{key} keeps the present one there.")
+            self.tell(f"Key {key} holds no source set. Ctrl+{key} keeps the present one there.")
             return
         if profile.motion is not None:
             self.change(live=replace(self._settings.live, motion=profile.motion))
@@ -431,17 +456,13 @@ class Controller(QObject):
         if self._closed:
             return
         self._closed, self._wanted, self._restarting = True, False, False
-        self._poll.stop()
         self.calibration.cancel()
-        if self._saver.isActive():
-            self._saver.stop()
+        self._saver.stop()
         self._save()
-        self.tasks.close()
+        self._end_session()
+        self.tasks.close()  # also what is still opening: it is ended by the usual way
         for bell in (self._frame_bell, self._event_bell, self._monitor_bell):
             bell.close()
-        if self._session is not None:
-            self._session.stop()
-            self._session = None
         self.outputs.close()
 
     # ------------------------------------------------------------------------------------------- what the engine says
@@ -484,7 +505,8 @@ class Controller(QObject):
                 self.set_loading.emit("")
         elif isinstance(event, Failed):
             self.tell_error(event.error)
-            self.monitor.emit(None)
+            self._wanted, self._failure = False, event.error
+            self._end_session()
         elif isinstance(event, ThreadStuck):
             self.tell(f"The part {event.name} did not end in time; restart Bunraku if a camera stays busy.", Tone.WARN)
         elif isinstance(event, Finished):
@@ -513,5 +535,3 @@ class Controller(QObject):
 
     def _show_card(self, reason: str) -> None:
         self.frame.emit(card(self._settings.live.output, _HIDDEN if self._blanked else reason))
-
-

@@ -107,7 +107,10 @@ class OutputsOwner(QObject):
             return  # the run is ending and closes it
         pipeline = self._pipeline
         self._tasks.run(
-            "finish", lambda: pipeline.remove_sink("mp4"), done=lambda _: self.finish_recording(), failed=self.failed.emit
+            "finish",
+            lambda: pipeline.remove_sink("mp4"),
+            done=lambda _: self.finish_recording(),
+            failed=self.failed.emit,
         )
 
     def finish_recording(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run of the engine for the window: a pipeline, its preview slot and, if wanted, the monitor of the performer.
 
-Making and ending a session takes seconds (libraries, models, camera): both belong on a thread of `desktop.bridge.Tasks`.
+Making and ending a session takes seconds (libraries, models, camera): both belong on a thread of `Tasks`.
 No Qt here; what rings is a callback.
 """
 

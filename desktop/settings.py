@@ -218,7 +218,9 @@ def _profile(value: object) -> Profile:
     if background is not None:
         OutputSettings(background=background)  # checks it
     return Profile(
-        value["source_set"], MotionSettings(**_known(MotionSettings, motion)) if motion is not None else None, background
+        value["source_set"],
+        MotionSettings(**_known(MotionSettings, motion)) if motion is not None else None,
+        background,
     )
 
 

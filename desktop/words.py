@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the window says about a run: state in one word, the slowest stage and what to do, the delay and where to type it.
+"""What the window says about a run: state, slowest stage and what to do, delay and where to type it.
 
 Pure functions from the engine's values to words; no Qt, so that every sentence can be tested.
 """
@@ -145,7 +145,7 @@ def advice_for(limit: str, stats: PipelineStats, *, fps: float, wanted_fps: floa
 
 
 def delay_ms(stats: PipelineStats) -> float | None:
-    """Return the delay from camera to output: half of the frames are younger. The virtual camera counts where it is on."""
+    """Return the delay from camera to output, half of the frames are younger; to the virtual camera where it is on."""
     for name in ("virtual camera", "preview"):
         if name in stats.frame_age and stats.frame_age[name].count:
             return stats.frame_age[name].p50_ms

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gallery shows of a source set: thumbnail, title, and how much of a face its pictures cover. Any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QImage
+
+from engine.errors import PuppeteerError
+from engine.sources.library import SourceSetInfo, list_source_sets
+
+__all__ = ["SetCard", "coverage_of", "read_cards"]
+
+_THUMBNAIL = 176  # twice what is shown, for screens of high density
+_MOST_BYTES = 40_000_000
+
+# What a set can show, and the words in a picture's name that say so.
+_KINDS = {
+    "turns": ("left", "right", "up", "down", "turn", "yaw", "profile", "side"),
+    "mouth": ("mouth", "open", "smile", "talk", "laugh", "teeth"),
+    "eyes": ("closed", "blink", "eyes_"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetCard:
+    """One card. badge: what the pictures cover, in a few words. problem: why it cannot be used; empty if it can."""
+
+    name: str
+    title: str
+    badge: str
+    hint: str
+    thumbnail: QImage | None = None
+    problem: str = ""
+
+
+def coverage_of(pictures: Sequence[str]) -> tuple[str, ...]:
+    """Return which kinds of change the pictures' names tell of: "turns", "mouth", "eyes"."""
+    names = [name.lower() for name in pictures]
+    return tuple(kind for kind, words in _KINDS.items() if any(word in name for name in names for word in words))
+
+
+def read_cards() -> list[SetCard]:
+    """Return the cards of all source sets, built-in ones first."""
+    return [_card(info) for info in list_source_sets()]
+
+
+def _card(info: SourceSetInfo) -> SetCard:
+    title = info.title or info.name
+    if info.problem:
+        return SetCard(info.name, title, "Cannot be used", info.problem, problem=info.problem)
+    kinds = coverage_of(info.pictures)
+    count = f"{info.count} picture{'s' if info.count != 1 else ''}"
+    badge = f"{count}\n{' · '.join(kinds)}" if kinds else count
+    covers = ", ".join(kinds) if kinds else "a front view"
+    facts = [f"Its pictures cover: {covers}.", info.consent, f"Licence: {info.licence}" if info.licence else ""]
+    return SetCard(info.name, title, badge, "\n".join(fact for fact in facts if fact), _thumbnail(info))
+
+
+def _thumbnail(info: SourceSetInfo) -> QImage | None:
+    """Return the first picture, cut square from its middle; None where it cannot be read."""
+    from engine.sources.store import open_store
+
+    try:
+        with closing(open_store(info.path)) as store:
+            names = [name for name in store.names() if name.rsplit("/", 1)[-1] in info.pictures[:1]]
+            data = store.read(names[0]) if names else b""
+    except PuppeteerError:
+        return None
+    image = QImage.fromData(data) if len(data) <= _MOST_BYTES else QImage()
+    if image.isNull():
+        return None
+    side = min(image.width(), image.height())
+    square = image.copy((image.width() - side) // 2, (image.height() - side) // 4, side, side)
+    size = QSize(_THUMBNAIL, _THUMBNAIL)
+    return square.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
