@@ -15,7 +15,7 @@ from types import TracebackType
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 from desktop.controller import Controller
-from desktop.session import DEMO_CLIP
+from desktop.session import DEMO_CLIP, warm_up
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
 
@@ -66,4 +66,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, lambda *_: window.close())
     window.begin()
     window.show()
+    window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
     return app.exec()

@@ -16,7 +16,7 @@ from engine.sinks.base import Sink
 from engine.sinks.preview import PreviewSink
 from engine.types import SourceSet
 
-__all__ = ["Session", "SessionRequest", "load_set", "open_session"]
+__all__ = ["DEMO_CLIP", "Session", "SessionRequest", "camera_spec", "load_set", "open_session", "warm_up"]
 
 DEMO_CLIP = "demo"
 """Stands for the driving clip that ships with Bunraku."""
@@ -110,6 +110,14 @@ def camera_spec(camera: str) -> str:
     from engine.app.demo import builtin_clip
 
     return str(builtin_clip())
+
+
+def warm_up() -> None:
+    """Load the libraries that the first start needs, so that it does not have to."""
+    import engine.app.assembly  # noqa: F401 - loading it is the point
+    from engine.track.face_mesh import FaceMeshTracker
+
+    FaceMeshTracker().close()
 
 
 def load_set(name: str, *, model: str) -> SourceSet:

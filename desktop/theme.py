@@ -143,14 +143,17 @@ QComboBox, QLineEdit, QSpinBox {{ background: {t.well}; border: 1px solid {t.lin
     padding: 5px 10px; min-height: 20px; selection-background-color: {t.accent};
     selection-color: {t.on_accent}; }}
 QComboBox::drop-down {{ border: none; width: 22px; }}
+QComboBox::down-arrow {{ image: none; }}
+QToolButton::menu-indicator {{ image: none; }}
 QComboBox QAbstractItemView {{ background: {t.panel}; border: 1px solid {t.line}; padding: 4px;
     selection-background-color: {t.accent}; selection-color: {t.on_accent}; outline: none; }}
+QSlider {{ min-height: 18px; background: transparent; border: 1px solid transparent; border-radius: 6px; }}
+QSlider:focus {{ border-color: {t.accent}; }}
 QSlider::groove:horizontal {{ height: 4px; background: {t.line}; border-radius: 2px; }}
-QSlider::sub-page:horizontal {{ background: {t.accent}; border-radius: 2px; }}
-QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px; background: {t.text};
-    border: 1px solid {t.panel}; }}
-QSlider::handle:horizontal:hover, QSlider:focus::handle:horizontal {{ background: {t.accent}; }}
-QSlider::sub-page:horizontal:disabled {{ background: {t.line}; }}
+QSlider::sub-page:horizontal {{ height: 4px; background: {t.accent}; border-radius: 2px; }}
+QSlider::add-page:horizontal {{ height: 4px; background: {t.line}; border-radius: 2px; }}
+QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {t.text}; }}
+QSlider::handle:horizontal:hover {{ background: {t.accent}; }}
 QScrollArea {{ background: transparent; border: none; }}
 QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 2px; }}

@@ -20,7 +20,7 @@ __all__ = ["Gallery"]
 
 _CARD = Qt.ItemDataRole.UserRole
 _STATE = Qt.ItemDataRole.UserRole + 1
-_THUMB = 84
+_THUMB = 74
 _ROW = _THUMB + 16
 
 
@@ -141,7 +141,7 @@ class _CardDelegate(QStyledItemDelegate):
             painter.drawImage(thumb, card.thumbnail)
             painter.setOpacity(1.0)
         left = thumb.right() + 11
-        room = QRect(left, place.top() + 12, place.right() - left - 6, 22)
+        room = QRect(left, place.top() + 8, place.right() - left - 6, 22)
         font = QFont(option.font)
         font.setPixelSize(14)
         font.setWeight(QFont.Weight.DemiBold)

@@ -21,7 +21,7 @@ from desktop.widgets.transport import Transport
 
 __all__ = ["LivePage"]
 
-_GALLERY_PX = 226
+_GALLERY_PX = 236
 _PANELS_PX = 306
 
 

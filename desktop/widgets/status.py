@@ -24,6 +24,7 @@ class StateChip(QLabel):
         self._chip = Chip("OFF", Tone.QUIET, "")
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumWidth(104)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.show_chip(self._chip)
 
     def show_chip(self, chip: Chip) -> None:

@@ -26,7 +26,7 @@ from engine.state import TRACKING_LOST, Phase
 __all__ = ["main"]
 
 _SIZES = ((1280, 800), (1920, 1080))
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 
 
 def _until(done: Callable[[], bool], *, timeout_s: float = _PATIENCE_S) -> None:
