@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
         window.pages.setCurrentWidget(window.vcam_help)
         _shoot(window, folder, "11-virtual-camera")
         window.close()
-    del window
+    window.deleteLater()
     app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
