@@ -525,7 +525,9 @@ class Controller(QObject):
     def _measure(self) -> None:
         if self._session is not None and self._phase.live:
             stats = self._session.pipeline.stats()
-            self.figures.emit(self._meter.measure(stats, wanted_fps=self._settings.live.output.fps))
+            steady = self._phase.phase is Phase.RUNNING
+            fps = self._settings.live.output.fps
+            self.figures.emit(self._meter.measure(stats, wanted_fps=fps, steady=steady))
 
     def _show_state(self, state: PipelineState) -> None:
         if self._blanked and state.phase is Phase.RUNNING:

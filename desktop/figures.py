@@ -13,6 +13,7 @@ from engine.stats import PipelineStats
 
 __all__ = ["FigureMeter", "Figures"]
 
+UNSTEADY = "The holding card is shown; bottleneck and delay are measured while the character follows you."
 _SPAN = 6  # measurements: three seconds at two a second; shorter spans make the number jump
 
 
@@ -47,12 +48,12 @@ class FigureMeter:
         """Begin anew: another run."""
         self._seen.clear()
 
-    def measure(self, stats: PipelineStats, *, wanted_fps: float) -> Figures:
-        """Return the figures now."""
+    def measure(self, stats: PipelineStats, *, wanted_fps: float, steady: bool = True) -> Figures:
+        """Return the figures now. steady: the character follows; holding cards say nothing of bottleneck and delay."""
         self._seen.append((self._now_s(), stats.delivered.get("render", 0)))
         (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
         fps = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
-        limit = bottleneck(stats, fps=fps, wanted_fps=wanted_fps)
+        limit = bottleneck(stats, fps=fps, wanted_fps=wanted_fps) if steady else ""
         ages = [stats.frame_age[name].p95_ms for name in ("virtual camera", "preview") if name in stats.frame_age]
         return Figures(
             fps=fps,
@@ -61,7 +62,7 @@ class FigureMeter:
             dropped=sum(stats.dropped.values()),
             loads=tuple(stage_loads(stats)),
             limit=limit,
-            advice=advice_for(limit, stats, fps=fps, wanted_fps=wanted_fps),
-            delay=delay_ms(stats),
+            advice=advice_for(limit, stats, fps=fps, wanted_fps=wanted_fps) if steady else UNSTEADY,
+            delay=delay_ms(stats) if steady else None,
             stats=stats,
         )

@@ -10,7 +10,17 @@ from PySide6.QtWidgets import QApplication
 
 from desktop.words import Tone
 
-__all__ = ["DARK", "LIGHT", "Theme", "apply_theme", "contrast", "stylesheet", "theme_named", "tone_colour"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Theme",
+    "apply_theme",
+    "contrast",
+    "current_theme",
+    "stylesheet",
+    "theme_named",
+    "tone_colour",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +84,17 @@ def contrast(first: str, second: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+_current = [DARK]
+
+
+def current_theme() -> Theme:
+    """Return the theme in use, for widgets that paint themselves: a stylesheet changes what palettes say."""
+    return _current[0]
+
+
 def apply_theme(app: QApplication, theme: Theme) -> None:
     """Dress the whole app."""
+    _current[0] = theme
     palette = QPalette()
     for role, colour in (
         (QPalette.ColorRole.Window, theme.ground),
@@ -117,6 +136,7 @@ QLabel[role="code"] {{ background: {t.well}; border: 1px solid {t.line}; border-
 #sectionTitle:hover {{ background: {t.raised}; }}
 QPushButton, QToolButton {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 8px;
     padding: 7px 12px; min-height: 18px; }}
+#transport QPushButton {{ padding: 7px 9px; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {t.soft}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {t.well}; }}
 QPushButton:disabled, QToolButton:disabled {{ color: {t.soft}; background: {t.panel}; }}

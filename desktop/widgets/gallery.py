@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.library import SetCard
+from desktop.theme import current_theme
 
 __all__ = ["Gallery"]
 
@@ -119,7 +120,7 @@ class _CardDelegate(QStyledItemDelegate):
         palette: QPalette = option.palette
         place: QRect = option.rect.adjusted(2, 3, -2, -3)
         flags = option.state
-        accent, soft = palette.color(QPalette.ColorRole.Highlight), palette.color(QPalette.ColorRole.PlaceholderText)
+        accent, soft = palette.color(QPalette.ColorRole.Highlight), QColor(current_theme().soft)
         painter.save()
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -146,7 +147,7 @@ class _CardDelegate(QStyledItemDelegate):
         font.setPixelSize(14)
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)
-        painter.setPen(soft if card.problem else palette.color(QPalette.ColorRole.Text))
+        painter.setPen(soft if card.problem else QColor(current_theme().text))
         title = painter.fontMetrics().elidedText(card.title, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), title)
         font.setPixelSize(12)

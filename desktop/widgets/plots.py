@@ -42,6 +42,7 @@ class PlotPane(QWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
             plot.hideAxis("bottom")
+            plot.plotItem.setContentsMargins(2, 2, 4, 10)
             plot.setAccessibleName(title)
             plot.getAxis("left").setWidth(30)
             if len(curves) > 1:

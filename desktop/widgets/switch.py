@@ -7,6 +7,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QCheckBox
 
+from desktop.theme import current_theme
+
 __all__ = ["Switch"]
 
 _TRACK_WH = (34, 18)
@@ -41,8 +43,8 @@ class Switch(QCheckBox):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         palette = self.palette()
         accent = palette.color(QPalette.ColorRole.Highlight)
-        text = palette.color(QPalette.ColorRole.WindowText)
-        soft = palette.color(QPalette.ColorRole.PlaceholderText)
+        text = QColor(current_theme().text)
+        soft = QColor(current_theme().soft)
         if not self.isEnabled():
             accent = text = soft
         width, height = _TRACK_WH

@@ -40,6 +40,7 @@ class Transport(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setObjectName("transport")
         self._hidden = False
         self._running = False
         self.start_button = button("▶  Start", self._start_or_stop, kind="main", name="Start", hint="Go live (F5)")
@@ -58,8 +59,8 @@ class Transport(QWidget):
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        self.start_button.setMinimumWidth(104)
+        layout.setSpacing(6)
+        self.start_button.setMinimumWidth(88)
         for each in (self.start_button, self.vcam_button, self.record_button):
             layout.addWidget(each)
         layout.addWidget(self.snapshot_button)
