@@ -85,6 +85,7 @@ class NoticeStack(QWidget):
         for old in self._cards[_MOST:]:
             self._close(old)
         self.show()
+        card.show()  # now, not when the layout gets to it
         self.raise_()
         self._place()
 

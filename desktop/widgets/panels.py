@@ -44,7 +44,7 @@ class MotionPanel(QWidget):
     """
 
     changed = Signal(str, float)
-    mirrored = Signal(bool)
+    mirrored = Signal(object)
     reset = Signal()
 
     _ROWS = (

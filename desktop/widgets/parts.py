@@ -173,7 +173,7 @@ class Section(QWidget):
         toggled(bool): the user opened or folded it.
     """
 
-    toggled = Signal(bool)
+    toggled = Signal(object)
 
     def __init__(self, title: str, body: QWidget, *, is_open: bool = True) -> None:
         super().__init__()

@@ -31,8 +31,8 @@ class Transport(QWidget):
 
     start = Signal()
     stop = Signal()
-    vcam = Signal(bool)
-    record = Signal(bool)
+    vcam = Signal(object)
+    record = Signal(object)
     snapshot = Signal()
     calibrate = Signal()
     panic = Signal()
@@ -46,10 +46,10 @@ class Transport(QWidget):
         self.start_button = button("▶  Start", self._start_or_stop, kind="main", name="Start", hint="Go live (F5)")
         self.vcam_button = button("", hint="Offer the picture to OBS, Zoom and others as a camera (Ctrl+K)")
         self.vcam_button.setCheckable(True)
-        self.vcam_button.clicked.connect(self.vcam.emit)
+        self.vcam_button.clicked.connect(lambda checked: self.vcam.emit(checked))
         self.record_button = button("●  Record", hint="Record what goes out, as MP4 (Ctrl+R)", name="Record")
         self.record_button.setCheckable(True)
-        self.record_button.clicked.connect(self.record.emit)
+        self.record_button.clicked.connect(lambda checked: self.record.emit(checked))
         self.snapshot_button = button("Snapshot", self.snapshot.emit, hint="Save the picture as PNG (Ctrl+S)")
         self.calibrate_button = button(
             "Calibrate", self.calibrate.emit, hint="Take your neutral face: 3, 2, 1, hold still (Ctrl+N)"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -12,11 +13,12 @@ from pytestqt.qtbot import QtBot
 
 from desktop.bridge import Doorbell, Tasks
 from engine.clock import SystemClock
+from engine.config import LiveSettings, OutputSettings, PipelineSettings
 from engine.pipeline import Pipeline
 from engine.sinks.memory import MemorySink
 from engine.sinks.preview import PreviewSink
 from engine.types import OutputFrame
-from tests.helpers.scripted import ScriptedCamera, driving_frame, make_renderer
+from tests.helpers.scripted import SIZE_WH, ScriptedCamera, driving_frame, make_renderer
 
 _FRAMES = 60
 _LONG_S = 60.0
@@ -57,6 +59,20 @@ def test_a_closed_bell_is_silent(qtbot: QtBot) -> None:
     assert answers == []
 
 
+def _handed_to_preview(pipeline: Pipeline) -> int:
+    stats = pipeline.stats()
+    return stats.delivered.get("preview", 0) + stats.dropped["preview"]
+
+
+def test_emitting_keeps_the_reference_counts(qtbot: QtBot) -> None:
+    """PySide6 6.12.0 loses a reference to True with every emit, which kills the app within a minute."""
+    bell = Doorbell()
+    before = sys.getrefcount(True)
+    for _ in range(50):
+        bell.answered.emit()
+    assert abs(sys.getrefcount(True) - before) < 25
+
+
 def test_a_blocked_window_costs_the_engine_nothing_and_shows_one_fresh_frame(qtbot: QtBot) -> None:
     bell, shown, answered = Doorbell(), [], []
     preview = PreviewSink(bell.ring)
@@ -69,7 +85,9 @@ def test_a_blocked_window_costs_the_engine_nothing_and_shows_one_fresh_frame(qtb
     bell.answered.connect(take)
     every = MemorySink(capacity=_FRAMES)
     camera = ScriptedCamera()
-    pipeline = Pipeline(lambda: camera, make_renderer, [preview, every])
+    # Long silence counts as none: no card may come between.
+    patient = LiveSettings(output=OutputSettings(size_wh=SIZE_WH), pipeline=PipelineSettings(stall_s=60))
+    pipeline = Pipeline(lambda: camera, lambda: make_renderer(settings=patient), [preview, every], settings=patient)
     pipeline.start()
     try:
         assert pipeline.wait_until_live(_LONG_S)
@@ -78,6 +96,8 @@ def test_a_blocked_window_costs_the_engine_nothing_and_shows_one_fresh_frame(qtb
         for index in range(_FRAMES):
             camera.put(driving_frame(index, at_ns=SystemClock().now_ns()))
             assert every.wait_for(before + index + 1, _LONG_S), "the engine waited for the window"
+        while _handed_to_preview(pipeline) < every.count:
+            time.sleep(0.005)  # the preview's own thread gets there too
         assert shown == []
         # … to here.
         qtbot.waitUntil(lambda: bool(shown), timeout=60_000)
@@ -122,7 +142,6 @@ def test_the_heartbeat_of_the_gui_thread_is_steady_while_frames_come(qtbot: QtBo
     """What the window does per frame is short: the picture is wrapped, not copied, and painted once."""
     from desktop.outputs import card
     from desktop.widgets.stage import Stage
-    from engine.config import OutputSettings
 
     stage = Stage()
     qtbot.addWidget(stage)

@@ -346,10 +346,8 @@ def test_notices_stack_without_repeating_and_close(qtbot: QtBot) -> None:
     for text in ("one", "two", "one", "three", "four"):
         stack.show_notice(Notice(text, Tone.BAD))
     assert stack.texts == ["four", "three", "one"]
-    closer = stack.findChildren(QWidget, "notice")[0]
     for each in [w for w in stack.findChildren(QWidget, "notice") if not w.isHidden()]:
         each.closer.click()  # type: ignore[attr-defined]
-    assert closer is not None
     assert stack.texts == []
     assert stack.isHidden()
 
