@@ -67,8 +67,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "Warp": ("warp",),
     "Compose": ("composite", "watermark"),
 }
-_CAMERA_SHORT = 0.85  # below this share of the asked rate, with time to spare, the camera is what limits
-_BUSY_SHARE = 0.95  # of the time between two frames
+_CAMERA_SHORT = 0.8  # below this share of the asked rate, with time to spare, the camera is what limits
 
 _REASONS = {
     states.TRACKING_LOST: "no face is found; look at the camera, with light on your face",
@@ -133,7 +132,7 @@ def advice_for(limit: str, stats: PipelineStats, *, fps: float, wanted_fps: floa
     if not limit:
         return f"All stages keep up with {wanted_fps:.0f} fps." if fps > 0 else ""
     if limit == "Camera":
-        return f"The camera gives {fps:.0f} pictures a second: more light shortens its exposure."
+        return f"The camera gives {fps:.0f} pictures a second: more light lets it give more; a video has its own rate."
     took = next(load.took_ms for load in stage_loads(stats) if load.name == limit)
     what_to_do = {
         "Track": "close other programs that use the processor.",
@@ -158,7 +157,7 @@ def delay_words(delay: float | None) -> str:
         return "The delay is measured while the character is live."
     ms = round(delay)
     return (
-        f"Your face arrives {ms} ms after your voice. In OBS: Edit → Advanced Audio Properties → Sync Offset of the "
+        f"Your face leaves {ms} ms after the camera saw it. In OBS: Edit → Advanced Audio Properties → Sync Offset of the "
         f"microphone: {ms} ms. Zoom has no such field: let OBS delay the microphone, set its Audio Monitoring to "
         "Monitor and Output on a virtual audio cable, and choose that cable as Zoom's microphone."
     )

@@ -80,7 +80,7 @@ class CameraPanel(QWidget):
         watch(bool): the performer's own view is wanted or not. person_chosen(str): whose neutral pose is used.
     """
 
-    watch = Signal(object)
+    watch = Signal(bool)
     person_chosen = Signal(str)
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ class MotionPanel(QWidget):
     """
 
     changed = Signal(str, float)
-    mirrored = Signal(object)
+    mirrored = Signal(bool)
     reset = Signal()
 
     _ROWS = (

@@ -61,7 +61,7 @@ class ValueSlider(QWidget):
     """
 
     moved = Signal(float)
-    _STEPS = 100
+    _STEPS = 200
 
     def __init__(self, name: str, low: float, high: float, *, ends: tuple[str, str] = ("", ""), hint: str = "") -> None:
         super().__init__()
@@ -70,7 +70,8 @@ class ValueSlider(QWidget):
         self._value.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.slider = _CalmSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, self._STEPS)
-        self.slider.setPageStep(10)
+        self.slider.setSingleStep(2)
+        self.slider.setPageStep(20)
         self.slider.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.slider.setAccessibleName(name)
         self.slider.setAccessibleDescription(hint)
@@ -173,7 +174,7 @@ class Section(QWidget):
         toggled(bool): the user opened or folded it.
     """
 
-    toggled = Signal(object)
+    toggled = Signal(bool)
 
     def __init__(self, title: str, body: QWidget, *, is_open: bool = True) -> None:
         super().__init__()

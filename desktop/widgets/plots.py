@@ -45,13 +45,10 @@ class PlotPane(QWidget):
             plot.plotItem.setContentsMargins(2, 2, 4, 10)
             plot.setAccessibleName(title)
             plot.getAxis("left").setWidth(30)
-            if len(curves) > 1:
-                plot.addLegend(offset=(2, 2), labelTextSize="8pt", colCount=2, verSpacing=-6)
             for curve in curves:
                 self._curves[curve] = plot.plot([], name=curve)
                 self._series[curve] = deque(maxlen=_KEPT)
-            plot.setTitle(title, size="9pt")
-            self._plots.append((plot, title))
+            self._plots.append((plot, title, curves))
             layout.addWidget(plot)
         self.show_theme(theme)
 
@@ -68,7 +65,7 @@ class PlotPane(QWidget):
             if name in self._series:
                 self._series[name].append(value)
                 self._curves[name].setData(list(self._series[name]))
-        for plot, _ in self._plots:
+        for plot, _, _ in self._plots:
             plot.setYRange(0, max(1.0, plot.getViewBox().childrenBounds()[1][1] * 1.1), padding=0)
 
     def show_theme(self, theme: Theme) -> None:
@@ -77,13 +74,12 @@ class PlotPane(QWidget):
             "fps": theme.good, "age": theme.busy, "Track": theme.busy, "Warp": theme.accent, "Compose": theme.good,
             "Output": theme.warn,
         }  # fmt: skip
-        for plot, title in self._plots:
+        for plot, title, curves in self._plots:
+            names = [f'<span style="color: {colours[name]}">{name}</span>' for name in curves if len(curves) > 1]
             plot.setBackground(theme.panel)
-            plot.setTitle(title, size="9pt", color=theme.soft)
+            plot.setTitle(" ".join([title, *names]), size="9pt", color=theme.soft)
             axis = plot.getAxis("left")
             axis.setPen(theme.line)
             axis.setTextPen(theme.soft)
-            if plot.plotItem.legend is not None:
-                plot.plotItem.legend.setLabelTextColor(theme.soft)
         for name, curve in self._curves.items():
             curve.setPen(self._pg.mkPen(colours[name], width=1.6))

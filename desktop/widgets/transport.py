@@ -31,8 +31,8 @@ class Transport(QWidget):
 
     start = Signal()
     stop = Signal()
-    vcam = Signal(object)
-    record = Signal(object)
+    vcam = Signal(bool)
+    record = Signal(bool)
     snapshot = Signal()
     calibrate = Signal()
     panic = Signal()

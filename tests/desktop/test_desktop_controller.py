@@ -46,14 +46,16 @@ WAIT_MS = 60_000
 
 
 class Stand:
-    """A session of scripted stages; `feed` is its camera."""
+    """A session of scripted stages. open_camera: called again after a loss."""
 
-    def __init__(self, request: SessionRequest, feed: ScriptedCamera, rings: dict[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, request: SessionRequest, open_camera: Callable[[], ScriptedCamera], rings: dict[str, Callable[[], None]]
+    ) -> None:
         self.request = request
         self.preview = PreviewSink(rings["on_frame"])
         self.monitor = TrackingMonitor(rings["on_monitor"])
         self.pipeline = Pipeline(
-            lambda: feed,
+            open_camera,
             lambda: make_renderer(tracker=ScriptedTracker(), settings=request.live),
             [self.preview, *request.sinks],
             settings=request.live,
@@ -88,7 +90,13 @@ class Scene:
     def open(self, request: SessionRequest, **rings: Callable[[], None]) -> Stand:
         self.camera = ScriptedCamera()
         self.requests.append(request)
-        return Stand(request, self.camera, rings)
+        return Stand(request, self.plug_in, rings)
+
+    def plug_in(self) -> ScriptedCamera:
+        """Open the camera anew, on the capture thread."""
+        if self.camera.closed.is_set():
+            self.camera = ScriptedCamera()
+        return self.camera
 
     def go_live(self) -> None:
         self.controller.start()
@@ -413,7 +421,10 @@ def test_a_lost_camera_recovers(scene: Scene) -> None:
     scene.go_live()
     scene.camera.put(CameraMissing("Unplugged.", hint="Plug it in."))
     scene.until(lambda: scene.controller.current.phase is Phase.DEGRADED)
-    scene.until(lambda: (scene.feed(), scene.controller.current.phase is Phase.RUNNING)[1])
+    lost = scene.camera
+    scene.until(lambda: scene.camera is not lost)
+    assert shows_person(scene.feed()) > 0
+    scene.until(lambda: scene.controller.current.phase is Phase.RUNNING)
     scene.stop()
 
 

@@ -125,7 +125,7 @@ def test_a_corrupt_settings_file_gives_one_notice(open_window: WindowMaker, sett
 
 def test_choices_window_and_panes_come_back(open_window: WindowMaker, settings_file: Path) -> None:
     window = open_window()
-    window.resize(1400, 900)
+    window.resize(1060, 700)  # the offscreen screen is small
     window.live.sections["plots"].head.click()
     assert window.live.plots is not None
     window.live.motion.changed.emit("mouth", 1.25)
@@ -135,7 +135,7 @@ def test_choices_window_and_panes_come_back(open_window: WindowMaker, settings_f
     assert again.controller.settings.live.motion.mouth == 1.25
     assert again.controller.settings.theme == "light"
     assert again.live.sections["plots"].is_open
-    assert (again.width(), again.height()) == (1400, 900)
+    assert (again.width(), again.height()) == (1060, 700)
 
 
 def test_settings_move_and_reset(open_window: WindowMaker, tmp_path: Path) -> None:
