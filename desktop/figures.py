@@ -42,7 +42,7 @@ class FigureMeter:
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
-        self._seen: deque[tuple[float, int]] = deque(maxlen=_SPAN + 1)
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=_SPAN + 1)
 
     def reset(self) -> None:
         """Begin anew: another run."""
@@ -50,10 +50,12 @@ class FigureMeter:
 
     def measure(self, stats: PipelineStats, *, wanted_fps: float, steady: bool = True) -> Figures:
         """Return the figures now. steady: the character follows; holding cards say nothing of bottleneck and delay."""
-        self._seen.append((self._now_s(), stats.delivered.get("render", 0)))
-        (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
+        self._seen.append((self._now_s(), stats.delivered.get("render", 0), stats.dropped.get("capture", 0)))
+        (first_s, first, first_missed), (last_s, last, last_missed) = self._seen[0], self._seen[-1]
         fps = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
-        limit = bottleneck(stats, fps=fps, wanted_fps=wanted_fps) if steady else ""
+        missed = last_missed - first_missed
+        late = missed / (missed + last - first) if missed else 0.0
+        limit = bottleneck(stats, fps=fps, wanted_fps=wanted_fps, late=late) if steady else ""
         ages = [stats.frame_age[name].p95_ms for name in ("virtual camera", "preview") if name in stats.frame_age]
         return Figures(
             fps=fps,

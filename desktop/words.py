@@ -67,6 +67,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "Warp": ("warp",),
     "Compose": ("composite", "watermark"),
 }
+_LATE_SHARE = 0.1
 _CAMERA_SHORT = 0.8  # below this share of the asked rate, with time to spare, the camera is what limits
 
 _REASONS = {
@@ -114,8 +115,12 @@ def stage_loads(stats: PipelineStats) -> list[StageLoad]:
     return [*loads, StageLoad("Output", max(sinks, default=0.0))]
 
 
-def bottleneck(stats: PipelineStats, *, fps: float, wanted_fps: float) -> str:
-    """Name what limits the frame rate: a stage's name, "Camera", or nothing where all keeps up."""
+def bottleneck(stats: PipelineStats, *, fps: float, wanted_fps: float, late: float = 0.0) -> str:
+    """Name what limits the frame rate: a stage's name, "Camera", "Processor", or nothing where all keeps up.
+
+    late: share of the camera's pictures that the engine did not get to. Late although every stage is fast: others
+    have the processor.
+    """
     loads = stage_loads(stats)
     slowest = max(loads, key=lambda load: load.took_ms)
     if fps <= 0 or slowest.took_ms <= 0 or fps >= wanted_fps * _CAMERA_SHORT:
@@ -123,7 +128,7 @@ def bottleneck(stats: PipelineStats, *, fps: float, wanted_fps: float) -> str:
     render_ms = sum(load.took_ms for load in loads[:-1])
     period_ms = 1000.0 / fps
     if max(render_ms, loads[-1].took_ms) < _CAMERA_SHORT * period_ms:
-        return "Camera"  # the engine waits for pictures
+        return "Camera" if late < _LATE_SHARE else "Processor"
     return slowest.name
 
 
@@ -133,6 +138,8 @@ def advice_for(limit: str, stats: PipelineStats, *, fps: float, wanted_fps: floa
         return f"All stages keep up with {wanted_fps:.0f} fps." if fps > 0 else ""
     if limit == "Camera":
         return f"The camera gives {fps:.0f} pictures a second: more light lets it give more; a video has its own rate."
+    if limit == "Processor":
+        return "Every stage is fast, but the processor is busy: close other programs that use it."
     took = next(load.took_ms for load in stage_loads(stats) if load.name == limit)
     what_to_do = {
         "Track": "close other programs that use the processor.",
@@ -157,8 +164,8 @@ def delay_words(delay: float | None) -> str:
         return "The delay is measured while the character is live."
     ms = round(delay)
     return (
-        f"Your face leaves {ms} ms after the camera saw it. In OBS: Edit → Advanced Audio Properties → Sync Offset of the "
-        f"microphone: {ms} ms. Zoom has no such field: let OBS delay the microphone, set its Audio Monitoring to "
+        f"Your face leaves {ms} ms after the camera saw it. In OBS: Edit → Advanced Audio Properties → Sync Offset of "
+        f"the microphone: {ms} ms. Zoom has no such field: let OBS delay the microphone, set its Audio Monitoring to "
         "Monitor and Output on a virtual audio cable, and choose that cable as Zoom's microphone."
     )
 

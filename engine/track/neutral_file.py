@@ -52,7 +52,7 @@ def save_neutral(path: Path, neutral: Neutral) -> None:
 def load_neutral(path: Path) -> Neutral | None:
     """Return a saved pose; None where there is none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as packed:
             landmarks = np.array(packed["landmarks_px"], np.float32)
             openness = np.array(packed["resting_openness"], np.float64)
             quality = float(packed["quality"])

@@ -74,6 +74,12 @@ def test_the_bottleneck_is_named_with_one_suggestion(stats: PipelineStats, fps: 
     assert bool(advice) == (fps > 0)
 
 
+def test_a_busy_processor_is_not_blamed_on_the_camera() -> None:
+    fast = stats_of(track=8, retarget=2, warp=12, composite=2, watermark=1)
+    assert bottleneck(fast, fps=15, wanted_fps=30, late=0.4) == "Processor"
+    assert "close other programs" in advice_for("Processor", fast, fps=15, wanted_fps=30)
+
+
 def test_the_delay_comes_with_where_to_type_it() -> None:
     assert delay_ms(PipelineStats()) is None
     delay = delay_ms(stats_of())
