@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage
 
-from engine.errors import PuppeteerError
+from engine.errors import EngineError, PuppeteerError
+from engine.runtime.manifest import list_models, load_manifest
 from engine.sources.library import SourceSetInfo, list_source_sets
 
-__all__ = ["SetCard", "coverage_of", "read_cards"]
+__all__ = ["SetCard", "coverage_of", "model_names", "read_cards"]
 
+_MODEL_KINDS = {
+    "implicit_warp": "Implicit Warping",
+    "implicit_warp_paper": "Implicit Warping as published",
+    "fomm": "FOMM",
+    "fv2v": "fv2v",
+}
 _THUMBNAIL = 176  # twice what is shown, for screens of high density
 _MOST_BYTES = 40_000_000
 
@@ -47,6 +54,19 @@ def coverage_of(pictures: Sequence[str]) -> tuple[str, ...]:
 def read_cards() -> list[SetCard]:
     """Return the cards of all source sets, built-in ones first."""
     return [_card(info) for info in list_source_sets()]
+
+
+def model_names() -> list[tuple[str, str]]:
+    """Return the shipped models as (what to show, name); one that cannot be read is left out, as it cannot run."""
+    names = []
+    for name in list_models():
+        try:
+            manifest = load_manifest(name)
+        except EngineError:
+            continue
+        kind = _MODEL_KINDS.get(manifest.model, manifest.model)
+        names.append((f"{kind} – {name}, {manifest.side_px} px", name))
+    return sorted(names, key=lambda each: (not each[0].startswith("Implicit"), each[0]))
 
 
 def _card(info: SourceSetInfo) -> SetCard:

@@ -13,7 +13,7 @@ from desktop.cameras import CameraLook, CameraWatch
 from desktop.controller import Controller, Notice
 from desktop.diagnostics import diagnostics
 from desktop.figures import Figures
-from desktop.library import SetCard, read_cards
+from desktop.library import SetCard, model_names, read_cards
 from desktop.outputs import Vcam, try_virtual_camera
 from desktop.settings import PROFILE_KEYS, AppSettings
 from desktop.theme import apply_theme, theme_named
@@ -23,7 +23,6 @@ from desktop.widgets.settings_menu import SettingsMenu
 from desktop.widgets.vcam_help import VcamHelp
 from desktop.words import Tone, chip_for, error_words
 from engine.config import MotionSettings
-from engine.runtime.manifest import list_models
 from engine.runtime.select import BACKENDS
 from engine.state import PipelineState
 
@@ -47,7 +46,7 @@ class MainWindow(QMainWindow):
         self.watch = CameraWatch(controller.tasks, self)
         self.look = CameraLook(controller.tasks, self)
         self.settings_menu = SettingsMenu(controller, self)
-        self.live = LivePage(_model_names(), list(BACKENDS))
+        self.live = LivePage(model_names(), list(BACKENDS))
         self.first_run = FirstRun(self.look)
         self.vcam_help = VcamHelp()
         self.pages = QStackedWidget()
@@ -287,7 +286,3 @@ class MainWindow(QMainWindow):
             done=self.vcam_help.show_result,
             failed=lambda error: self.vcam_help.show_result(error_words(error)),
         )
-
-
-def _model_names() -> list[tuple[str, str]]:
-    return [(name, name) for name in list_models()]

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from desktop.controller import Notice
 from desktop.figures import FigureMeter, Figures
-from desktop.library import SetCard, coverage_of, read_cards
+from desktop.library import SetCard, coverage_of, model_names, read_cards
 from desktop.outputs import Vcam, card
 from desktop.theme import DARK, LIGHT, Theme, contrast
 from desktop.widgets.gallery import Gallery
@@ -32,6 +32,7 @@ from desktop.words import Tone, chip_for
 from engine.capture.base import CameraInfo
 from engine.config import WATERMARK_CORNERS, MotionSettings, OutputSettings
 from engine.errors import ShapeError
+from engine.runtime.manifest import list_models
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
 from engine.track.monitor import MonitorView
@@ -288,6 +289,13 @@ def test_the_built_in_sets_have_thumbnails_and_badges(qapp: object) -> None:
     assert amara.badge.startswith("8 pictures")
     assert coverage_of(["front.png"]) == ()
     assert coverage_of(["left.png", "mouth_open.png", "eyes_closed.webp"]) == ("turns", "mouth", "eyes")
+
+
+def test_the_shipped_models_are_offered_by_what_they_are() -> None:
+    offered = model_names()
+    assert {name for _, name in offered} == set(list_models())
+    assert ("Implicit Warping – lite, 256 px", "lite") in offered
+    assert offered[0][0].startswith("Implicit Warping")
 
 
 # ------------------------------------------------------------------------------------------------------------ status
