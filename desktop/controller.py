@@ -27,6 +27,7 @@ from engine.errors import CalibrationRejected, PuppeteerError
 from engine.events import (
     Calibrated,
     CalibrationFailed,
+    Drifted,
     Failed,
     Finished,
     PipelineEvent,
@@ -499,6 +500,8 @@ class Controller(QObject):
             # The one that runs by itself at the start goes on trying; only the one asked for is answered.
             if self.calibration.waiting and isinstance(event.error, CalibrationRejected):
                 self.calibration.reject(error_words(event.error))
+        elif isinstance(event, Drifted):
+            self.tell("You sit otherwise than when you calibrated. Calibrate again (Ctrl+N) for a better likeness.")
         elif isinstance(event, Warned):
             self.tell_error(event.error)
             if event.where == "source set":

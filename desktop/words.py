@@ -127,8 +127,11 @@ def bottleneck(stats: PipelineStats, *, fps: float, wanted_fps: float, late: flo
         return ""
     render_ms = sum(load.took_ms for load in loads[:-1])
     period_ms = 1000.0 / fps
-    if max(render_ms, loads[-1].took_ms) < _CAMERA_SHORT * period_ms:
-        return "Camera" if late < _LATE_SHARE else "Processor"
+    waits = max(render_ms, loads[-1].took_ms) < _CAMERA_SHORT * period_ms  # it could do more than it does
+    if waits and late < _LATE_SHARE:
+        return "Camera"
+    if waits and max(render_ms, loads[-1].took_ms) < 1000.0 / wanted_fps:
+        return "Processor"
     return slowest.name
 
 

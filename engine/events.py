@@ -17,6 +17,7 @@ from engine.errors import Closed
 __all__ = [
     "Calibrated",
     "CalibrationFailed",
+    "Drifted",
     "EventBox",
     "Failed",
     "Finished",
@@ -74,6 +75,11 @@ class CalibrationFailed(PipelineEvent):
     """The performer's neutral pose was refused. error: why, in a sentence."""
 
     error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted(PipelineEvent):
+    """The performer has been sitting otherwise than in the neutral pose for a minute; calibrating again helps."""
 
 
 @dataclass(frozen=True, slots=True)

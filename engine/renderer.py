@@ -27,6 +27,7 @@ from engine.errors import CalibrationRejected
 from engine.events import (
     Calibrated,
     CalibrationFailed,
+    Drifted,
     PipelineEvent,
     SourceSetReady,
     TrackingLost,
@@ -36,6 +37,7 @@ from engine.sources.driving_crop import DrivingCrop
 from engine.stats import StageTimes
 from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral
+from engine.track.drift import DriftWatch
 from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
 from engine.warp.base import NeedsPortrait
 from engine.watermark.card import draw_card
@@ -134,6 +136,7 @@ class Renderer:
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
+        self._drift = DriftWatch()
         self._picture: NDArray[np.uint8] | None = None  # the last canvas with the character, unmarked
         self._tracked_ns = 0
         self._output_ns = 0
@@ -247,6 +250,8 @@ class Renderer:
             return self._without_character(frame.captured_ns, LOOKING, StageTimes(track_ns=tracked_ns - started_ns))
         self._come_back(frame.captured_ns)
         self._calibrate(motion, frame)
+        if self._settings.motion.motion > 0 and self._drift.look(motion, self._retargeter.neutral):
+            self.listener(Drifted(self._clock.now_ns()))
         query = self._retargeter.retarget(motion)
         if self._crop is not None:
             query = replace(query, portrait=self._crop.cut(frame.rgb, motion.landmarks_px))

@@ -22,7 +22,7 @@ from desktop.words import Tone
 from engine.clock import SystemClock
 from engine.config import OutputSettings
 from engine.errors import CalibrationRejected, CameraMissing, ModelFileMissing, SourceSetMissing, VirtualCameraMissing
-from engine.events import Calibrated, CalibrationFailed
+from engine.events import Calibrated, CalibrationFailed, Drifted
 from engine.pipeline import Pipeline
 from engine.sinks.base import BaseSink, require_output_frame
 from engine.sinks.preview import PreviewSink
@@ -348,6 +348,11 @@ def test_a_refused_calibration_says_why_once(scene: Scene, qtbot: QtBot) -> None
     assert rejected.args == ["You blinked. Again."]
     assert not calibration.waiting
     scene.stop()
+
+
+def test_drift_is_a_suggestion(scene: Scene) -> None:
+    scene.controller._hear(Drifted(0))
+    assert "Calibrate again" in scene.told
 
 
 def test_another_size_or_camera_means_another_run(scene: Scene) -> None:

@@ -78,6 +78,8 @@ def test_a_busy_processor_is_not_blamed_on_the_camera() -> None:
     fast = stats_of(track=8, retarget=2, warp=12, composite=2, watermark=1)
     assert bottleneck(fast, fps=15, wanted_fps=30, late=0.4) == "Processor"
     assert "close other programs" in advice_for("Processor", fast, fps=15, wanted_fps=30)
+    slow = stats_of(track=15, retarget=2, warp=38, composite=2, watermark=1)
+    assert bottleneck(slow, fps=14, wanted_fps=30, late=0.4) == "Warp", "too slow even alone"
 
 
 def test_the_delay_comes_with_where_to_type_it() -> None:

@@ -52,7 +52,7 @@ def _shoot(window: MainWindow, folder: Path, state: str) -> None:
             name = folder / f"{state}-{size[0]}x{size[1]}-{theme}.png"
             if not window.grab().save(str(name)):
                 raise OSError(f"not saved: {name}")
-            print(name)
+            print(name, flush=True)
 
 
 def main(folder: Path) -> None:
