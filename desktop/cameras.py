@@ -75,9 +75,9 @@ class CameraLook(QObject):
     picture = Signal(object)
     failed = Signal(str)
 
-    def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
+    def __init__(self, tasks: Tasks, parent: QObject | None = None, *, width_px: int = 320) -> None:
         super().__init__(parent)
-        self._tasks = tasks
+        self._tasks, self._width_px = tasks, width_px
         self._bell, self._error_bell = Doorbell(self), Doorbell(self)
         self._bell.answered.connect(self._take)
         self._error_bell.answered.connect(self._tell)
@@ -97,7 +97,7 @@ class CameraLook(QObject):
 
         from engine.capture.peek import CameraPeek
 
-        self._peek = CameraPeek(open_it, doorbell=self._bell.ring, on_error=self._broken)
+        self._peek = CameraPeek(open_it, doorbell=self._bell.ring, on_error=self._broken, width_px=self._width_px)
 
     def end(self, *, wait: bool = False) -> None:
         """Let go of the camera. wait: until it is free."""

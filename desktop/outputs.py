@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.sinks.mp4 import Mp4Sink
     from engine.sinks.virtual_camera import VirtualCameraSink
 
-__all__ = ["Vcam", "card", "open_recording", "open_virtual_camera", "save_snapshot", "try_virtual_camera"]
+__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot", "try_virtual_camera"]
 
 _TEST_S = 3.0
 _TEST_STEP_S = 0.1
@@ -75,7 +75,7 @@ def open_recording(folder: Path, output: OutputSettings) -> Mp4Sink:
     """
     from engine.sinks.mp4 import Mp4Sink
 
-    return Mp4Sink(_free_name(folder, "mp4"), fps=output.fps)
+    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
 
 
 def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
@@ -86,7 +86,7 @@ def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
     """
     from engine.sinks.png import png_bytes
 
-    path = _free_name(folder, "png")
+    path = free_name(folder, "png")
     part = path.with_suffix(".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,8 +97,9 @@ def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
     return path
 
 
-def _free_name(folder: Path, suffix: str) -> Path:
-    stem = time.strftime("bunraku-%Y-%m-%d-%H%M%S")
+def free_name(folder: Path, suffix: str, *, stem: str = "bunraku") -> Path:
+    """Return a file name made of the moment that is not taken yet."""
+    stem = time.strftime(f"{stem}-%Y-%m-%d-%H%M%S")
     path, number = folder / f"{stem}.{suffix}", 2
     while path.exists():
         path, number = folder / f"{stem}-{number}.{suffix}", number + 1

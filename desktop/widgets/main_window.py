@@ -10,6 +10,7 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget
 
 from desktop.cameras import CameraLook, CameraWatch
+from desktop.comparison import CompareRun
 from desktop.controller import Controller, Notice
 from desktop.diagnostics import diagnostics
 from desktop.figures import Figures
@@ -17,6 +18,7 @@ from desktop.library import SetCard, model_names, read_cards
 from desktop.outputs import Vcam, try_virtual_camera
 from desktop.settings import PROFILE_KEYS, AppSettings
 from desktop.theme import apply_theme, theme_named
+from desktop.widgets.compare_page import ComparePage
 from desktop.widgets.first_run import FirstRun
 from desktop.widgets.live_page import LivePage
 from desktop.widgets.settings_menu import SettingsMenu
@@ -27,8 +29,6 @@ from engine.runtime.select import BACKENDS
 from engine.state import PipelineState
 
 __all__ = ["MainWindow"]
-
-_KEPT_NOTICES = 10
 
 
 class MainWindow(QMainWindow):
@@ -42,15 +42,18 @@ class MainWindow(QMainWindow):
         self.controller = controller
         self._theme_name = ""
         self._figures: Figures | None = None
-        self._notices: deque[str] = deque(maxlen=_KEPT_NOTICES)
+        self._notices: deque[str] = deque(maxlen=10)
         self.watch = CameraWatch(controller.tasks, self)
         self.look = CameraLook(controller.tasks, self)
         self.settings_menu = SettingsMenu(controller, self)
         self.live = LivePage(model_names(), list(BACKENDS))
         self.first_run = FirstRun(self.look)
         self.vcam_help = VcamHelp()
+        self.comparison = CompareRun(controller.tasks, self)
+        self.result_look = CameraLook(controller.tasks, self, width_px=1280)
+        self.compare = ComparePage(self.comparison, self.result_look)
         self.pages = QStackedWidget()
-        for page in (self.live, self.first_run, self.vcam_help):
+        for page in (self.live, self.first_run, self.vcam_help, self.compare):
             self.pages.addWidget(page)
         self.setCentralWidget(self.pages)
         self._wire_controller()
@@ -82,11 +85,12 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window, end everything."""
-        place = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         panes = {name: section.is_open for name, section in self.live.sections.items()}
-        self.controller.change(window=place, panes=panes)
+        self.controller.change(window=bytes(self.saveGeometry().toBase64().data()).decode("ascii"), panes=panes)
         self.watch.end()
-        self.look.close()
+        self.comparison.cancel()
+        for look in (self.look, self.result_look):
+            look.close()
         self.controller.close()
         super().closeEvent(event)
 
@@ -143,12 +147,15 @@ class MainWindow(QMainWindow):
         self.first_run.camera_chosen.connect(lambda camera: controller.change(camera=camera))
         self.first_run.set_chosen.connect(controller.select_set)
         self.first_run.done.connect(self._accept)
-        self.vcam_help.closed.connect(lambda: self.pages.setCurrentWidget(self.live))
+        for page in (self.compare, self.vcam_help):
+            page.closed.connect(lambda: self.pages.setCurrentWidget(self.live))
+        self.compare.wanted.connect(self._compare)
         self.vcam_help.test.connect(self._test_vcam)
 
     def _make_menu(self) -> None:
         menu = QMenu(self)
         menu.addAction("Copy diagnostics", self.copy_diagnostics)
+        menu.addAction("Compare models…", lambda: self.pages.setCurrentWidget(self.compare))
         menu.addAction("Virtual camera set-up…", lambda: self.pages.setCurrentWidget(self.vcam_help))
         menu.addSeparator()
         self.settings_menu.add_to(menu)
@@ -244,7 +251,7 @@ class MainWindow(QMainWindow):
             engine=self.controller.description,
             vcam=self.controller.outputs.vcam_state.value,
             figures=self._figures,
-            notices=list(self._notices),
+            notices=[*self._notices],
         )
         QGuiApplication.clipboard().setText(text)
         self.controller.tell("Diagnostics copied. They hold no picture, no name and no folder.")
@@ -274,6 +281,11 @@ class MainWindow(QMainWindow):
         self.controller.change(accepted=True)
         self.pages.setCurrentWidget(self.live)
         self.controller.start()
+
+    def _compare(self, driver: str) -> None:
+        settings = self.controller.settings
+        self.comparison.begin(settings.source_set, driver, settings.recordings_folder)
+        self.compare.show_begun()
 
     def _test_vcam(self) -> None:
         settings = self.controller.settings

@@ -19,10 +19,11 @@ _EVERY = 3  # every third landmark is enough to see that tracking sits
 
 
 class MonitorPicture(QWidget):
-    """Shows a `MonitorView`, mirrored as a mirror would; the neutral pose as a ghost."""
+    """Shows a `MonitorView`, mirrored as a mirror would unless told otherwise; the neutral pose as a ghost."""
 
-    def __init__(self, empty_text: str = "The camera view is off") -> None:
+    def __init__(self, empty_text: str = "The camera view is off", *, mirrored: bool = True) -> None:
         super().__init__()
+        self._mirrored = mirrored
         self.setAccessibleName("Your camera")
         self.setAccessibleDescription("Only you see this picture.")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -65,9 +66,9 @@ class MonitorPicture(QWidget):
             painter.end()
             return
         where = fitted(self._image.size(), room)
-        painter.translate(where.right(), where.top())
+        painter.translate(where.right() if self._mirrored else where.left(), where.top())
         scale = where.width() / self._image.width()
-        painter.scale(-scale, scale)
+        painter.scale(-scale if self._mirrored else scale, scale)
         painter.drawImage(0, 0, self._image)
         if self._view.neutral is not None:
             self._paint_points(painter, self._view.neutral, QColor(255, 255, 255, 90), 1.6)

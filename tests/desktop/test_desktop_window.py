@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLineEdit, QListView, QWidget
 from pytestqt.qtbot import QtBot
 
+from desktop.comparison import compared_models
 from desktop.settings import AppSettings, load_app_settings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.assets import asset_root
@@ -29,7 +30,7 @@ _CONTROLS = (QAbstractButton, QAbstractSlider, QComboBox, QLineEdit, QListView)
 
 
 def controls_of(window: MainWindow) -> list[QWidget]:
-    pages = (window.live, window.first_run, window.vcam_help)
+    pages = (window.live, window.first_run, window.vcam_help, window.compare)
     found = [w for page in pages for w in page.findChildren(QWidget) if isinstance(w, _CONTROLS)]
     return [w for w in found if w.metaObject().className() not in ("QScrollBar", "QComboBoxListView")]
 
@@ -228,3 +229,37 @@ def test_a_journey_on_the_real_engine(
     assert all(has_mark(frame.rgb) for frame in frames[1:])
     assert load_app_settings(settings_file).settings.source_set == second
     assert not [text for text in notices if "unexpected" in text], notices
+
+
+@pytest.mark.slow
+def test_models_are_compared_side_by_side(
+    open_window: WindowMaker, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.comparison.COMPARED_S", 0.2)
+    window = open_window()
+    page = window.compare
+    window.pages.setCurrentWidget(page)
+    with qtbot.waitSignal(window.comparison.done, timeout=WAIT_MS) as done:
+        page.demo.click()
+        assert window.comparison.running
+        assert not page.demo.isEnabled()
+    assert str(done.args[0]) in page.state.text()
+    assert page.demo.isEnabled()
+    qtbot.waitUntil(lambda: page.picture.view is not None, timeout=WAIT_MS)
+    with av.open(str(done.args[0])) as video:
+        stream = video.streams.video[0]
+        assert stream.width / stream.height > (len(compared_models()) + 1) * 0.6
+    page.back.click()
+    assert window.pages.currentWidget() is window.live
+
+
+@pytest.mark.slow
+def test_a_comparison_can_be_cancelled_and_leaves_no_file(
+    open_window: WindowMaker, tmp_path: Path, qtbot: QtBot
+) -> None:
+    window = open_window()
+    window.compare.demo.click()
+    with qtbot.waitSignal(window.comparison.cancelled, timeout=WAIT_MS):
+        window.compare.cancel.click()
+    assert window.compare.state.text() == "Cancelled."
+    assert not list(tmp_path.glob("*.mp4"))
