@@ -56,9 +56,9 @@ class CompareRun(QObject):
     def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._tasks = tasks
+        self._counted: tuple[int, int] = (0, 0)
         self._bell = Doorbell(self)
-        self._bell.answered.connect(lambda: self.progress.emit(*self._counted))
-        self._counted = (0, 0)
+        self._bell.answered.connect(self._tell_progress)
         self._unwanted = threading.Event()
         self._running = False
 
@@ -91,6 +91,9 @@ class CompareRun(QObject):
     def cancel(self) -> None:
         """Stop after the frame under way."""
         self._unwanted.set()
+
+    def _tell_progress(self) -> None:
+        self.progress.emit(*self._counted)
 
     def _finish(self, path: Path) -> None:
         self._running = False
