@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m engine.training`: build a training pack, train a model on it."""
+"""`python -m engine.training`: build a training pack, train a model on it, time it beside its peers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from engine.errors import PuppeteerError
 from engine.training.ablations import ablate
 from engine.training.pack.cli import app as pack_app
+from engine.training.peers.cli import time_peers
 from engine.training.train.cli import train
 from engine.training.train.judge_cli import judge_weights
 
@@ -20,6 +21,7 @@ app.add_typer(pack_app, name="pack")
 app.command()(train)
 app.command("judge")(judge_weights)
 app.command()(ablate)
+app.command("peers")(time_peers)
 
 
 def main() -> None:
