@@ -57,17 +57,29 @@ def test_picture_has_twice_the_side_and_depends_on_every_input(tiny: LivePortrai
             assert (other - rgb).abs().max() > STEP, name
 
 
-def test_keypoints_that_stay_leave_the_volume_in_place(tiny: LivePortraitShaped) -> None:
-    given = tiny.example()
-    network, seen = tiny.warp, []
+def test_the_volume_goes_where_the_keypoints_go(tiny: LivePortraitShaped) -> None:
+    given, seen = tiny.example(), []
+    # a ramp along x: what has moved to the right shows smaller values than before
+    ramp = torch.linspace(-1, 1, TINY.volume_px).expand_as(given["volume"]).contiguous()
+    network = tiny.warp
     network.flatten.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    shift = torch.tensor([0.5, 0.0, 0.0])
     with torch.no_grad():
-        network(given["volume"], given["source"], given["source"])
-        network(given["volume"], given["source"], given["source"] + 0.5)
+        for volume in (given["volume"], ramp):
+            network(volume, given["source"], given["source"])
+        network(ramp, given["source"], given["source"] + shift)
     # channels of a voxel column stay together: (C, D·r, r) tall is (C·D, r, r) folded
-    still, moved = (x.reshape(1, TINY.volume, TINY.depth * TINY.volume_px, -1) for x in seen)
+    still, before, after = (x.reshape(1, TINY.volume, TINY.depth * TINY.volume_px, -1) for x in seen)
     assert torch.allclose(still, given["volume"], atol=1e-4)
-    assert (moved - given["volume"]).abs().mean() > 0.1
+    assert torch.allclose(before, ramp, atol=1e-4)
+    assert (after <= ramp + 1e-4).all()
+    assert (ramp - after).mean() > 0.1
+
+
+def test_every_layer_takes_part(tiny: LivePortraitShaped) -> None:
+    tiny(**tiny.example()).square().mean().backward()
+    idle = [name for name, weight in tiny.named_parameters() if weight.grad is None]
+    assert idle == []
 
 
 def test_norm_is_drawn_from_the_features(tiny: LivePortraitShaped) -> None:
