@@ -11,7 +11,7 @@ from desktop.library import SetCard
 from desktop.widgets.gallery import Gallery
 from desktop.widgets.input_panel import CameraChoice
 from desktop.widgets.monitor import MonitorPicture
-from desktop.widgets.parts import button, label
+from desktop.widgets.parts import button, card, label
 from desktop.widgets.switch import Switch
 from engine.capture.base import CameraInfo
 from engine.track.monitor import MonitorView
@@ -70,20 +70,14 @@ class FirstRun(QWidget):
         buttons.addWidget(self.back)
         buttons.addStretch(1)
         buttons.addWidget(self.next)
-        card = QWidget()
-        card.setObjectName("card")
-        card.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        card.setFixedWidth(560)
-        inside = QVBoxLayout(card)
-        inside.setContentsMargins(32, 28, 32, 24)
-        inside.setSpacing(10)
+        sheet, inside = card(560)
         for each in (self.number, self.title):
             inside.addWidget(each)
         inside.addWidget(self.steps, 1)
         inside.addLayout(buttons)
-        card.setFixedHeight(540)
+        sheet.setFixedHeight(540)
         layout = QVBoxLayout(self)
-        layout.addWidget(card, 0, Qt.AlignmentFlag.AlignCenter)
+        layout.addWidget(sheet, 0, Qt.AlignmentFlag.AlignCenter)
         self._go(0)
 
     def begin(self) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSize
 
 from desktop.theme import current_theme
 
-__all__ = ["Choice", "Section", "ValueSlider", "button", "label", "restyle"]
+__all__ = ["Choice", "Section", "ValueSlider", "button", "card", "label", "restyle"]
 
 
 def label(text: str = "", role: str = "", *, wraps: bool = False) -> QLabel:
@@ -35,6 +35,18 @@ def button(
     if slot is not None:
         made.clicked.connect(lambda _checked=False: slot())
     return made
+
+
+def card(width_px: int) -> tuple[QWidget, QVBoxLayout]:
+    """Return the raised sheet of a page, and the layout inside it."""
+    made = QWidget()
+    made.setObjectName("card")
+    made.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+    made.setFixedWidth(width_px)
+    inside = QVBoxLayout(made)
+    inside.setContentsMargins(32, 28, 32, 24)
+    inside.setSpacing(10)
+    return made, inside
 
 
 def restyle(widget: QWidget) -> None:

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from desktop.widgets.parts import button, label
+from desktop.widgets.parts import button, card, label
 from desktop.words import setup_help
 
 __all__ = ["VcamHelp"]
@@ -27,13 +27,7 @@ class VcamHelp(QWidget):
         super().__init__()
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        card = QWidget()
-        card.setObjectName("card")
-        card.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        card.setFixedWidth(720)
-        inside = QVBoxLayout(card)
-        inside.setContentsMargins(32, 28, 32, 24)
-        inside.setSpacing(10)
+        sheet, inside = card(720)
         inside.addWidget(label("Virtual camera", "headline"))
         inside.addWidget(
             label(
@@ -60,7 +54,7 @@ class VcamHelp(QWidget):
         inside.addSpacing(8)
         inside.addLayout(buttons)
         layout = QVBoxLayout(self)
-        layout.addWidget(card, 0, Qt.AlignmentFlag.AlignCenter)
+        layout.addWidget(sheet, 0, Qt.AlignmentFlag.AlignCenter)
 
     def show_result(self, text: str) -> None:
         """Show how the test ended."""

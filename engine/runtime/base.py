@@ -15,9 +15,24 @@ from numpy.typing import NDArray
 
 from engine.runtime.manifest import ModelManifest
 
-__all__ = ["PICKED", "EncodedSourceSet", "FrameInputs", "LearnedRunner", "Motion", "WarpRunner", "fill_picks"]
+__all__ = [
+    "FRAME_SHAPES",
+    "PICKED",
+    "EncodedSourceSet",
+    "FrameInputs",
+    "LearnedRunner",
+    "Motion",
+    "WarpRunner",
+    "fill_picks",
+]
 
 PICKED = 2  # pictures that a frame recorded on a GPU looks at: what is recorded has fixed shapes
+FRAME_SHAPES: Mapping[str, tuple[tuple[int, ...], type[np.generic]]] = {  # of such a frame's inputs, with the batch
+    "keypoints": ((1, 478, 3), np.float32),
+    "pick": ((1, PICKED), np.int64),
+    "log_stage": ((1, PICKED), np.float32),
+    "log_face": ((1, PICKED), np.float32),
+}
 _NO_WEIGHT = -30.0  # log weight of a picture that is there to fill a place: e⁻³⁰ moves no pixel
 
 Motion = Mapping[str, NDArray[np.float32]]  # the motion tensors of one picture, without the batch
@@ -50,11 +65,7 @@ class FrameInputs:
 
 
 def fill_picks(inputs: FrameInputs, *, into: Mapping[str, NDArray[Any]]) -> None:
-    """Write a frame's inputs into arrays for `PICKED` pictures; a frame that wants one gets it twice.
-
-    Shapes:
-        into: keypoints (1, 478, 3), pick (1, PICKED), log_stage (1, PICKED), log_face (1, PICKED).
-    """
+    """Write a frame's inputs into arrays of `FRAME_SHAPES`; a frame that wants one picture gets it twice."""
     count = len(inputs.pick)
     into["keypoints"][0] = inputs.keypoints
     into["pick"][0, :count], into["pick"][0, count:] = inputs.pick, inputs.pick[0]

@@ -13,7 +13,7 @@ import contextlib
 import ctypes
 import importlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -196,26 +196,6 @@ class CudaDevice:
     def synchronize(self) -> None:
         """Wait until everything queued is done."""
         self.call("cudaStreamSynchronize", self.stream)
-
-    def free_bytes(self) -> int:
-        """Memory of the GPU that nobody uses."""
-        free, _ = self.call("cudaMemGetInfo")
-        return int(free)
-
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[Callable[[], float]]:
-        """Time what is queued inside on the GPU's own clock; afterwards the yielded function returns milliseconds."""
-        start, stop = self.call("cudaEventCreate"), self.call("cudaEventCreate")
-        self.call("cudaEventRecord", start, self.stream)
-
-        def elapsed_ms() -> float:
-            return float(self.call("cudaEventElapsedTime", start, stop))
-
-        try:
-            yield elapsed_ms
-        finally:
-            self.call("cudaEventRecord", stop, self.stream)
-            self.call("cudaEventSynchronize", stop)
 
     def close(self) -> None:
         """Give the stream back; buffers and graphs go with their objects."""

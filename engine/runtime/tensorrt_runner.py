@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineMismatch, InferenceFailed, ShapeOutsideProfile
-from engine.runtime.base import PICKED, EncodedSourceSet, FrameInputs, fill_picks
+from engine.runtime.base import FRAME_SHAPES, EncodedSourceSet, FrameInputs, fill_picks
 from engine.runtime.cuda import CudaDevice, DeviceBuffer, Graph
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
@@ -29,7 +29,6 @@ from engine.types import MAX_SOURCES
 
 __all__ = ["TensorRtRunner"]
 
-_PER_FRAME = ("keypoints", "pick", "log_stage", "log_face")
 _OUTPUT = "portrait"
 
 
@@ -69,12 +68,7 @@ class TensorRtRunner:
             )
         self._context = context
         side = manifest.side_px
-        self._inputs: dict[str, NDArray[Any]] = {
-            "keypoints": cuda.pinned((1, 478, 3), np.float32),
-            "pick": cuda.pinned((1, PICKED), np.int64),
-            "log_stage": cuda.pinned((1, PICKED), np.float32),
-            "log_face": cuda.pinned((1, PICKED), np.float32),
-        }
+        self._inputs = {name: cuda.pinned(shape, kind) for name, (shape, kind) in FRAME_SHAPES.items()}
         self._portrait = cuda.pinned((1, 4, side, side), np.float32)
         self._device_inputs = {name: cuda.allocate(array) for name, array in self._inputs.items()}
         self._device_portrait = cuda.allocate(self._portrait)
@@ -145,8 +139,8 @@ class TensorRtRunner:
             self._context.set_tensor_address(name, buffers[name].address)
 
         def frame() -> None:
-            for name in _PER_FRAME:
-                self._cuda.copy_in(self._device_inputs[name], self._inputs[name])
+            for name, array in self._inputs.items():
+                self._cuda.copy_in(self._device_inputs[name], array)
             if not self._context.execute_async_v3(self._cuda.stream):
                 raise InferenceFailed(
                     f"The engine of '{self._manifest.name}' failed: {self._why()}.", hint="Restart the run."

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engine.errors import BackendUnavailable, CudaError, OutOfDeviceMemory
 from engine.models.checkpoint import load_checkpoint
 from engine.models.implicit_warp import SourceCache
-from engine.runtime.base import PICKED, EncodedSourceSet, FrameInputs, fill_picks
+from engine.runtime.base import FRAME_SHAPES, PICKED, EncodedSourceSet, FrameInputs, fill_picks
 from engine.runtime.manifest import ModelManifest
 
 __all__ = ["TorchRunner"]
@@ -68,15 +68,8 @@ class TorchRunner:
             precision = half if self._records and manifest.islands else "fp32"
         self._precision = precision
         self._model = model if precision == "fp32" else model.to(memory_format=torch.channels_last)
-        shapes = {
-            "keypoints": ((1, 478, 3), torch.float32),
-            "pick": ((1, PICKED), torch.int64),
-            "log_stage": ((1, PICKED), torch.float32),
-            "log_face": ((1, PICKED), torch.float32),
-        }
-        self._host = {
-            name: torch.zeros(shape, dtype=kind, pin_memory=self._records) for name, (shape, kind) in shapes.items()
-        }
+        zeros = {name: torch.from_numpy(np.zeros(shape, kind)) for name, (shape, kind) in FRAME_SHAPES.items()}
+        self._host = {name: x.pin_memory() if self._records else x for name, x in zeros.items()}
         self._arrays = {name: tensor.numpy() for name, tensor in self._host.items()}
         self._inputs = {name: tensor.to(self._device) for name, tensor in self._host.items()}
 
@@ -110,7 +103,7 @@ class TorchRunner:
             for name, tensor in self._host.items():
                 self._inputs[name].copy_(tensor, non_blocking=True)
             if not self._records:
-                return np.asarray(self._draw(resident).numpy())
+                return np.asarray(self._draw(resident, len(inputs.pick)).numpy())
             if resident.graph is None:
                 self._record(resident)
             resident.graph.replay()
@@ -121,8 +114,9 @@ class TorchRunner:
         """Free the model."""
         del self._model
 
-    def _draw(self, resident: _Resident) -> torch.Tensor:
-        keypoints, how = self._inputs["keypoints"], {n: x for n, x in self._inputs.items() if n != "keypoints"}
+    def _draw(self, resident: _Resident, picked: int = PICKED) -> torch.Tensor:
+        keypoints = self._inputs["keypoints"]
+        how = {name: x[:, :picked] for name, x in self._inputs.items() if name != "keypoints"}
         portrait, _ = self._model.animate(keypoints, resident.cache, **how)
         return torch.as_tensor(portrait[0].float())
 
