@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.headpose import expression_weights, pose_weights
+from engine.headpose import COHERENCE, COHERENCE_CAP, expression_weights, pose_weights
 from engine.models.config import WarpModelConfig
 from engine.models.landmark_field import Field
 from engine.models.layers import pixel_grid
@@ -113,8 +113,8 @@ class AttentionWarp(nn.Module):
     def forward(self, field: Field, learned: Tensor | None, sources: PickedSources, grid: Tensor) -> Warp:
         """field: of the driving keypoints. learned: (B, M, d) query of learned rows. grid: (M, 2) token centres."""
         with torch.autocast(field.rest.device.type, enabled=False):
-            fit = self._fit(field, sources)  # (B, M, K)
-            logits, level = self._logits(field, learned, sources, fit)  # (B, M, K·L), (B, M, 1)
+            fit, apart = self._fit(field, sources)  # (B, M, K) each
+            logits, level = self._logits(field, learned, sources, fit + apart)  # (B, M, K·L), (B, M, 1)
             attention = torch.softmax(logits, -1)
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
                 flow, weight = self._places(field, attention, sources, grid)
@@ -164,8 +164,9 @@ class AttentionWarp(nn.Module):
         key = torch.cat([sources.key.float(), which], -1).reshape(b, k * keys, -1)
         return torch.cat(query, -1) @ key.transpose(1, 2), -sharp * own
 
-    def _fit(self, field: Field, sources: PickedSources) -> Tensor:
-        """By how much each source's expression and pose miss what each driving token wants, (B, M, K) logits."""
+    def _fit(self, field: Field, sources: PickedSources) -> tuple[Tensor, Tensor]:
+        """By how much each source's expression and pose miss what each driving token wants, and by how much its pose
+        misses that of the sources that draw the stage; (B, M, K) logits each."""
         expression = (field.deform[:, None] - sources.deform).square().sum(-1) * self.weights  # (B, K, P)
         # Near a lip or a lid that landmark alone decides: averaged with the cheek around it, an open mouth lost.
         say = self.importance[:, None]
@@ -175,8 +176,12 @@ class AttentionWarp(nn.Module):
         heard = field.near @ torch.cat([say * expression.transpose(1, 2), each], -1)  # (B, M, K + 2)
         heard = heard / heard[..., -1:]
         expression, pose_share = heard[..., :-2], heard[..., -2:-1]
-        pose = (field.pose[:, None] - sources.pose).square().sum(-1)[:, None] * pose_share  # (B, M, K)
-        return self.expression_gain.square() * expression + self.pose_gain.square() * pose
+        pose_gain = self.pose_gain.square()
+        pose = pose_gain * (field.pose[:, None] - sources.pose).square().sum(-1)  # (B, K)
+        gap = (sources.pose[:, :, None] - sources.pose[:, None]).square().sum(-1)  # (B, K, K)
+        apart = (COHERENCE * pose_gain * gap).clamp_max(COHERENCE_CAP)
+        apart = (apart * torch.softmax(sources.log_stage, -1)[:, None]).sum(-1)  # (B, K)
+        return self.expression_gain.square() * expression + pose[:, None] * pose_share, apart[:, None] * pose_share
 
     def _refine(self, field: Field, coord: Tensor, sources: PickedSources) -> Tensor:
         """Walk off what the attended place still misses of the wanted rest position; coord (B·K, M, 2)."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.headpose import HeadDescriptor, expression_weights, pose_weights
+from engine.headpose import COHERENCE, COHERENCE_CAP, HeadDescriptor, expression_weights, pose_weights
 from engine.landmarks import BROWS, EYES, IRISES, LIPS
 
 Array = NDArray[np.floating[Any]]
@@ -78,6 +78,8 @@ class SourceSelector:
         self._pose = np.stack([head.pose for head in heads])  # (N, 9)
         self._origin = np.stack([head.origin for head in heads])  # (N, 2)
         self._deform = np.stack([head.deform[_EXPRESSIVE] for head in heads])  # (N, E, 3)
+        gap = ((self._pose[:, None] - self._pose[None]) ** 2).sum(-1)
+        self._apart = np.minimum(COHERENCE * self._settings.face_pose * gap, COHERENCE_CAP)  # (N, N)
         self.reset()
 
     def reset(self) -> None:
@@ -103,8 +105,9 @@ class SourceSelector:
         self._last_ns = time_ns
         if not 0 <= gap_s <= s.forget_s or self._stage < 0:
             self._stage = int(stage_cost.argmin())
+            self._cross, self._second = 0.0, self._stage
             self._second = _best_other(self._gains(per_point), self._stage)
-            self._second_level, self._cross = 1.0, 0.0
+            self._second_level = 1.0
         else:
             self._advance(stage_cost, per_point, gap_s)
         return self._describe(per_point)
@@ -128,7 +131,8 @@ class SourceSelector:
         time = gap_s * (1.0 + urgency)
         if self._second != target:
             # Out first. What nobody sees needs no fading: usually slot 1 draws nothing when it is to change.
-            seen = float(np.quantile(_sigmoid(per_point[self._stage] - per_point[self._second]), 0.9))
+            cost = self._on_face(per_point)
+            seen = float(np.quantile(_sigmoid(cost[self._stage] - cost[self._second]), 0.9))
             if seen < _UNSEEN or urgency > _JUMP:
                 self._second_level = 0.0
             step = min(time / s.face_fade_s, self._second_level)
@@ -147,13 +151,19 @@ class SourceSelector:
             if self._cross >= 1.0:
                 self._stage, self._second, self._cross = self._second, self._stage, 0.0
 
+    def _on_face(self, per_point: Array) -> Array:
+        """Add what each picture loses for not being of the stage's view, as the attention does; (N, E) logits."""
+        lost = (1.0 - self._cross) * self._apart[self._stage] + self._cross * self._apart[self._second]
+        return np.asarray(per_point + lost[:, None] * _POSE_WEIGHTS)
+
     def _gains(self, per_point: Array) -> Array:
         """Return what each picture would add to the stage picture on the face, (N,) logits.
 
         Only where it fits better counts: a second picture like the first adds nothing, however well it fits. Each
         landmark's gain is capped, or one wide-open mouth would outvote everything else.
         """
-        better = per_point[self._stage][None] - per_point
+        cost = self._on_face(per_point)
+        better = cost[self._stage][None] - cost
         return np.asarray(np.clip(better, 0.0, _GAIN_CAP).mean(1))
 
     def _describe(self, per_point: Array) -> SourceChoice:
@@ -161,7 +171,7 @@ class SourceSelector:
         level = np.array([1.0, self._second_level])
         pick = np.array([self._stage, self._second], np.int64)
         share = np.zeros(len(per_point), np.float64)
-        on_face = _softmax(-per_point[pick], 0).mean(1) * level
+        on_face = _softmax(-self._on_face(per_point)[pick], 0).mean(1) * level
         np.add.at(share, pick, 0.5 * stage + 0.5 * on_face / max(float(on_face.sum()), 1e-9))
         return SourceChoice(
             pick,

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from engine.build.export import example_inputs
+from engine.landmarks import LIPS_INNER_LOWER
 from engine.models.config import SIZES, WarpModelConfig
 from engine.models.implicit_warp import ImplicitWarp
+from tests.helpers.source_faces import make_keypoints
 
 SMALL = WarpModelConfig(side_px=128, token_stride=8, width=8, value=16, learned=8, extra=4, blocks=1)
 GEOMETRIC = WarpModelConfig(side_px=128, token_stride=8, decoder=False)
@@ -79,6 +82,36 @@ def test_picking_all_equals_picking_none_in_particular() -> None:
         swapped, _ = model.animate(x["keypoints"], cache, pick=torch.tensor([[1, 0]]))
         default, _ = model.animate(x["keypoints"], cache)
     torch.testing.assert_close(swapped, default, atol=2e-3, rtol=0)
+
+
+def test_cheeks_follow_the_picture_that_draws_the_hair_and_an_open_mouth_may_come_from_another() -> None:
+    """Cheeks of one view beside the ears of another leave a gap with the background in it."""
+    front, side, open_mouth = (make_keypoints(**face) for face in ({}, {"yaw": 0.7}, {"mouth": 0.3}))
+    red, blue = torch.ones(2, 4, 128, 128).unbind()
+    red[1:3], blue[:2] = -1.0, -1.0
+    rgba = torch.stack([red, blue])[None]
+    model = model_of(GEOMETRIC)
+    side_leads = torch.log(torch.tensor([[1e-3, 1.0]]))  # the stage, which knows of shifts, has already turned
+
+    def share_of_front(first: np.ndarray, driving: np.ndarray, log_stage: torch.Tensor) -> torch.Tensor:
+        sources = torch.from_numpy(np.stack([first, side]))[None]
+        with torch.no_grad():
+            cache = model.encode_sources(rgba, sources)
+            out, _ = model.animate(torch.from_numpy(driving)[None], cache, log_stage=log_stage)
+        return (out[0, 0] + 1) / 2
+
+    def at(share: torch.Tensor, keypoints: np.ndarray, landmark: int) -> float:
+        x, y = ((keypoints[landmark, :2] + 1) * 64).round().astype(int)
+        return float(share[y, x])
+
+    cheek, lip = 50, LIPS_INNER_LOWER[4]
+    driving = make_keypoints(yaw=0.3)  # by its own pose, the face would rather be drawn by the front view
+    front_leads = side_leads.flip(-1)
+    assert at(share_of_front(front, driving, front_leads), driving, cheek) > 0.95
+    assert at(share_of_front(front, driving, side_leads), driving, cheek) < 0.05
+    driving = make_keypoints(yaw=0.3, mouth=0.3)
+    share = share_of_front(open_mouth, driving, side_leads)
+    assert at(share, driving, lip) > 0.7
 
 
 def awake(model: ImplicitWarp) -> ImplicitWarp:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 
@@ -61,6 +62,15 @@ def test_the_picture_of_this_very_head_is_the_stage(name: str) -> None:
 def test_the_face_may_come_from_another_picture_than_the_head() -> None:
     assert names(make_selector().choose(head_of(yaw=0.3, eyes=0.0), 0)) == ["right", "shut"]
     assert names(make_selector().choose(head_of(pitch=0.26, eyes=0.0), 0)) == ["down", "shut"]
+
+
+def test_the_face_keeps_to_the_view_of_the_stage() -> None:
+    """A head moved aside takes its hair from the picture taken there, though its pose fits the other better."""
+    right = head_of(yaw=0.5)
+    front = dataclasses.replace(head_of(), origin=right.origin + np.float32(0.3))
+    choice = SourceSelector([front, right]).choose(dataclasses.replace(head_of(yaw=0.2), origin=right.origin), 0)
+    assert choice.pick.tolist() == [1, 0]
+    assert choice.share[0] < 0.1, "cheeks of one view beside the ears of another"
 
 
 @pytest.mark.parametrize("closed_frames", [1, 3])
