@@ -42,8 +42,8 @@ _LIP_POSE_WEIGHT, _LID_POSE_WEIGHT = 0.1, 0.5
 COHERENCE = 0.6
 """What a picture loses on the face for each logit by which its pose differs from that of the picture that draws hair
 and shoulders. Weighed like pose, so that lips and lids may still come from another view. Without it the old view stayed
-on the cheeks for some frames after the hair had turned: two ears, with the background between. It costs 0.05 dB at N = 3
-on the rendered dev clips."""
+on the cheeks for some frames after the hair had turned: two ears, with the background between. The price is 0.05 dB at
+N = 3 on rendered dev clips."""
 COHERENCE_CAP = 10.0
 """The most it loses, in logits."""
 
