@@ -73,6 +73,10 @@ _CAMERA_SHORT = 0.8  # below this share of the asked rate, with time to spare, t
 _REASONS = {
     states.TRACKING_LOST: "no face is found; look at the camera, with light on your face",
     states.CAMERA_LOST: "the camera is gone; it is opened again as soon as it answers",
+    states.CAMERA_BLACK: "the camera sends only black pictures; open its shutter, or switch on a light",
+    states.CAMERA_FROZEN: "the camera repeats the same picture; unplug it and plug it in again",
+    states.CAMERA_SLOW: "the camera sends too few pictures; give it more light or another USB port",
+    states.ENGINE_RECOVERING: "the engine failed and is being made anew",
     states.CAMERA_STALLED: "the camera sends no pictures; check its cable, or other programs that use it",
     "virtual camera lost": "the virtual camera is being opened again",
     "virtual camera stopped": "the virtual camera gave up; switch it off and on again",
@@ -96,9 +100,9 @@ def chip_for(state: PipelineState) -> Chip:
     words = "; ".join(_REASONS.get(reason, reason) for reason in reasons if reason != states.BLANKED)
     if states.BLANKED in reasons:
         return Chip("HIDDEN", Tone.WARN, "the holding card is shown until you choose Show again")
-    if states.CAMERA_LOST in reasons or "virtual camera lost" in reasons:
+    if {states.CAMERA_LOST, states.ENGINE_RECOVERING, "virtual camera lost"} & set(reasons):
         return Chip("RECOVERING", Tone.WARN, words)
-    if states.CAMERA_STALLED in reasons:
+    if {states.CAMERA_STALLED, states.CAMERA_BLACK, states.CAMERA_FROZEN} & set(reasons):
         return Chip("STALLED", Tone.WARN, words)
     if states.TRACKING_LOST in reasons:
         return Chip("LOST", Tone.WARN, words)

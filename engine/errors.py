@@ -7,8 +7,9 @@
     │                          TooManySources, NoFaceInSource, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
-    │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
-    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
+    │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
+    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
+    │                          ConsentMissing
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
     │                          PrecisionLost
@@ -31,11 +32,13 @@ __all__ = [
     "CalibrationRejected",
     "CameraBusy",
     "CameraError",
+    "CameraImpaired",
     "CameraMissing",
     "CameraStalled",
     "Closed",
     "ConfigError",
     "ConfigVersionError",
+    "ConsentMissing",
     "CudaError",
     "DeviceError",
     "DiskFull",
@@ -186,6 +189,10 @@ class CameraStalled(CameraError):
     """A camera stopped delivering frames."""
 
 
+class CameraImpaired(CameraError):
+    """A camera works, but its pictures are of no use: black, frozen or too few."""
+
+
 class SinkError(DeviceError):
     """An output cannot be opened or written."""
 
@@ -210,6 +217,10 @@ class OutputUnwritable(SinkError):
 
 class DiskFull(SinkError):
     """The disk filled up while recording; what was written so far plays."""
+
+
+class ConsentMissing(SinkError):
+    """A character without a consent note does not reach a virtual camera, which shows the holding card instead."""
 
 
 class EngineError(PuppeteerError):

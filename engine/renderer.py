@@ -1,29 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronous core: one driving frame in, one watermarked frame out.
+"""The synchronous core: one driving frame in, one watermarked frame out. Render thread, or whoever calls it.
 
-    Frame → tracker → retargeter → warper → compositor → watermark gate → OutputFrame
-
-No threads, no queues: benchmarks, evaluation, the command line and tests call `render` directly; `engine.pipeline`
+Benchmarks, the command line and tests call `render` directly; `engine.pipeline`
 puts threads around it. The driving frame's pixels go to the tracker and, for models that find keypoints of their own
 (`engine.warp.base.NeedsPortrait`), the performer's portrait goes to their detector; nowhere else. Without a face the
-last pose is held, then faded to the holding card; when the face is back the character returns.
+last pose is held, then faded to the holding card (`engine.standby`); when the face is back the character returns.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.clock import NS_PER_S, Clock, SystemClock
-from engine.compose.compositor import Compositor, cross_fade
-from engine.config import LiveSettings, MotionSettings
-from engine.errors import CalibrationRejected
+from engine.clock import Clock, SystemClock
+from engine.compose.compositor import Compositor
+from engine.config import LiveSettings
+from engine.errors import CalibrationRejected, InferenceFailed
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -33,76 +31,23 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
+from engine.sources.consent import has_consent
 from engine.sources.driving_crop import DrivingCrop
+from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
+from engine.standby import LOOKING, WAITING, Standby
 from engine.stats import StageTimes
 from engine.track.base import Tracker
-from engine.track.calibration import Calibrator, Neutral
+from engine.track.calibration import Calibrator, Neutral, rescale_neutral
 from engine.track.drift import DriftWatch
-from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
+from engine.types import Frame, OutputFrame, SourceSet, TrackedMotion
 from engine.warp.base import NeedsPortrait
-from engine.watermark.card import draw_card
-from engine.watermark.gate import seal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["LOOKING", "WAITING", "Monitor", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Renderer"]
 
-LOOKING = "Looking for a face"
-WAITING = "Waiting for the camera"
-_BREAK = "Back in a moment"
-
-Monitor = Callable[[Frame, "TrackedMotion | None", "Neutral | None"], None]
-"""Told of every driving frame, what was found on it, and the neutral pose; for the performer's own eyes only."""
-
-
-class MotionRetargeter(Protocol):
-    """What the renderer needs of `engine.track.retarget.Retargeter`."""
-
-    settings: MotionSettings
-    neutral: Neutral | None
-
-    def set_character(
-        self, character: NDArray[np.floating[Any]], *, coverage: NDArray[np.floating[Any]] | None = None
-    ) -> None:
-        """Switch to another character."""
-
-    def retarget(self, motion: TrackedMotion) -> Query:
-        """Return the character's keypoints for one tracked frame."""
-
-    def reset(self) -> None:
-        """Forget the past frames."""
-
-
-class PortraitWarper(Protocol):
-    """What the renderer needs of a warper; one that is a `NeedsPortrait` too gets the driving portrait with a query."""
-
-    @property
-    def description(self) -> str:
-        """Model and back-end in one line."""
-
-    def prepare(self, source_set: SourceSet) -> Any:
-        """Encode a set without using it yet; on any thread."""
-
-    def use(self, prepared: Any) -> None:
-        """Switch to a prepared set."""
-
-    def warp(self, query: Query) -> WarpedPortrait:
-        """Render the character in the query's pose."""
-
-    def reset(self) -> None:
-        """Forget temporal state."""
-
-    def close(self) -> None:
-        """Free the model."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedCharacter:
-    """A source set ready to be switched to between two frames."""
-
-    source_set: SourceSet
-    warper_side: Any
+_log = logging.getLogger(__name__)
 
 
 class Renderer:
@@ -112,6 +57,7 @@ class Renderer:
         settings: all live settings; `set_settings` replaces them between frames.
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
+        spares: how to make tracker and warper anew, see `repair`.
 
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
@@ -125,22 +71,26 @@ class Renderer:
         *,
         settings: LiveSettings | None = None,
         clock: Clock | None = None,
+        spares: Spares | None = None,
     ) -> None:
         self._tracker, self._retargeter, self._warper, self._compositor = tracker, retargeter, warper, compositor
         self._clock: Clock = clock or SystemClock()
         self._settings = settings or LiveSettings(output=compositor.settings, motion=retargeter.settings)
+        self._spares = spares or Spares()
         self._reader = warper if isinstance(warper, NeedsPortrait) else None
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
         self.last_timings = StageTimes()
+        self.stage = ""
+        """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
+        self._source_set: SourceSet | None = None
+        self._consented = False
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
         self._drift = DriftWatch()
-        self._picture: NDArray[np.uint8] | None = None  # the last canvas with the character, unmarked
-        self._tracked_ns = 0
-        self._output_ns = 0
-        self._shown: float | None = None  # share of the character against the card; None before the first frame
+        self._standby = Standby(self._settings, self._clock)
+        self._frame_wh: tuple[int, int] | None = None
         self._face_found: bool | None = None
         self.set_settings(self._settings)
 
@@ -179,10 +129,8 @@ class Renderer:
         self._retargeter.settings = settings.motion
         if self._reader is not None:
             self._reader.set_motion(settings.motion.motion)
-        if settings.output.size_wh != self._settings.output.size_wh:
-            self._picture = None
+        self._standby.set_settings(settings)
         self._settings = settings
-        draw_card(settings.output.size_wh, LOOKING)  # now, since a fade must not begin with a pause for drawing
 
     def prepare(self, source_set: SourceSet) -> PreparedCharacter:
         """Encode a source set while the old one is still shown. Thread: any.
@@ -190,13 +138,17 @@ class Renderer:
         Raises:
             SourceError: the set cannot be used.
         """
-        return PreparedCharacter(source_set, self._warper.prepare(source_set))
+        warper = self._warper
+        return PreparedCharacter(source_set, warper.prepare(source_set), warper)
 
     def use(self, prepared: PreparedCharacter) -> None:
         """Show another character from the next frame on."""
+        if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
+            prepared = self.prepare(prepared.source_set)
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
+        self._source_set, self._consented = prepared.source_set, has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -232,6 +184,23 @@ class Renderer:
         self._tracker.reset()
         self._forget_motion()
 
+    def repair(self, stage: str) -> None:
+        """Make the stage anew that has failed; neutral, character, settings and the held picture stay.
+
+        A model that looks at the driving picture takes its neutral from the next frame then.
+
+        Raises:
+            EngineError: it cannot be made again, and goes on being broken.
+        """
+        if stage == "track" and self._spares.tracker is not None:
+            broken_tracker, self._tracker = self._tracker, self._spares.tracker()
+            _close_broken(broken_tracker)
+        elif stage == "warp" and self._spares.warper is not None:
+            # The broken one goes first: its memory may be what the new one lacks.
+            _close_broken(self._warper)
+            self._take_warper(self._spares.warper())
+        self._forget_motion()
+
     def render(self, frame: Frame) -> OutputFrame:
         """Render one driving frame.
 
@@ -241,13 +210,18 @@ class Renderer:
         if self._settings.blanked:
             return self._blank(frame.captured_ns)
         started_ns = time.perf_counter_ns()
+        self.stage = "track"
+        self._note_size(frame)
         motion = self._tracker.track(frame)
         tracked_ns = time.perf_counter_ns()
         if self.monitor is not None:
             self.monitor(frame, motion, self._retargeter.neutral)
         if motion is None or motion.quality <= 0:
             self._note_face(False)
-            return self._without_character(frame.captured_ns, LOOKING, StageTimes(track_ns=tracked_ns - started_ns))
+            return self._without_character(frame.captured_ns, LOOKING, track_ns=tracked_ns - started_ns)
+        if not np.isfinite(motion.landmarks_px).all():
+            raise InferenceFailed("The tracker returned undefined landmarks.", hint="It is started again by itself.")
+        self.stage = "retarget"
         self._come_back(frame.captured_ns)
         self._calibrate(motion, frame)
         if self._settings.motion.motion > 0 and self._drift.look(motion, self._retargeter.neutral):
@@ -256,11 +230,13 @@ class Renderer:
         if self._crop is not None:
             query = replace(query, portrait=self._crop.cut(frame.rgb, motion.landmarks_px))
         retargeted_ns = time.perf_counter_ns()
+        self.stage = "warp"
         portrait = self._warper.warp(query)
         warped_ns = time.perf_counter_ns()
-        self._picture = self._compositor.compose(portrait).rgb
+        self.stage = "compose"
+        picture = self._compositor.compose(portrait).rgb
         composed_ns = time.perf_counter_ns()
-        output = self._output(self._picture, LOOKING, frame.captured_ns)
+        output = self._standby.show(picture, frame.captured_ns, consented=self._consented)
         self.last_timings = StageTimes(
             track_ns=tracked_ns - started_ns,
             retarget_ns=retargeted_ns - tracked_ns,
@@ -274,11 +250,11 @@ class Renderer:
         """Render a moment for which there is no driving frame: hold, fade, holding card."""
         if self._settings.blanked:
             return self._blank(now_ns)
-        return self._without_character(now_ns, reason, StageTimes())
+        return self._without_character(now_ns, reason)
 
     def card(self, reason: str, *, at_ns: int) -> OutputFrame:
         """Return the holding card; what is shown next does not depend on it."""
-        return self._seal(draw_card(self._settings.output.size_wh, reason), at_ns)
+        return self._standby.card(reason, at_ns)
 
     def close(self) -> None:
         """Free tracker and model; on the thread that rendered."""
@@ -291,33 +267,38 @@ class Renderer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _take_warper(self, warper: PortraitWarper) -> None:
+        self._warper = warper
+        self._reader = warper if isinstance(warper, NeedsPortrait) else None
+        if self._reader is not None:
+            self._reader.set_motion(self._settings.motion.motion)
+        if self._source_set is not None:
+            warper.use(warper.prepare(self._source_set))
+
     def _blank(self, at_ns: int) -> OutputFrame:
         self.last_timings = StageTimes()
-        self._shown, self._output_ns = 0.0, at_ns
-        return self.card(_BREAK, at_ns=at_ns)
+        return self._standby.blank(at_ns)
 
-    def _without_character(self, at_ns: int, reason: str, times: StageTimes) -> OutputFrame:
-        """Hold the last picture for `hold_s`, then fade to the card during `fade_s`."""
-        waits = self._settings.pipeline
-        if self._picture is None or self._shown is None:
-            self._shown = 0.0
-        else:
-            over_s = (at_ns - self._tracked_ns) / NS_PER_S - waits.hold_s
-            left = 1.0 - over_s / waits.fade_s if waits.fade_s > 0 else float(over_s <= 0)
-            self._shown = max(0.0, min(self._shown, left))
+    def _without_character(self, at_ns: int, reason: str, *, track_ns: int = 0) -> OutputFrame:
         started_ns = time.perf_counter_ns()
-        output = self._output(self._picture, reason, at_ns)
-        self.last_timings = StageTimes(track_ns=times.track_ns, watermark_ns=time.perf_counter_ns() - started_ns)
+        output = self._standby.without(at_ns, reason)
+        self.last_timings = StageTimes(track_ns=track_ns, watermark_ns=time.perf_counter_ns() - started_ns)
         return output
 
-    def _come_back(self, at_ns: int) -> None:
-        """Raise the character's share again after a loss, and forget filters that are too old to be continued."""
-        waits = self._settings.pipeline
-        if self._face_found is False and (at_ns - self._tracked_ns) / NS_PER_S > waits.hold_s:
+    def _note_size(self, frame: Frame) -> None:
+        """Carry the neutral pose over to frames of another size, such as a camera that came back in another mode."""
+        size_wh = (frame.rgb.shape[1], frame.rgb.shape[0])
+        if self._frame_wh not in (None, size_wh):
+            if (neutral := self._retargeter.neutral) is not None and self._frame_wh is not None:
+                self._retargeter.neutral = rescale_neutral(neutral, from_wh=self._frame_wh, to_wh=size_wh)
+            self._calibrator = Calibrator() if self._calibrator is not None else None
             self._forget_motion()
-        step = (at_ns - self._output_ns) / NS_PER_S / waits.recover_s if waits.recover_s > 0 else 1.0
-        self._shown = 1.0 if self._shown is None else min(1.0, self._shown + max(0.0, step))
-        self._tracked_ns = at_ns
+        self._frame_wh = size_wh
+
+    def _come_back(self, at_ns: int) -> None:
+        """Note the face, and forget filters that are too old to be continued: after a loss, or a sleeping computer."""
+        if self._face_found is not None and self._standby.away_s(at_ns) > self._settings.pipeline.hold_s:
+            self._forget_motion()
         self._note_face(True)
 
     def _forget_motion(self) -> None:
@@ -349,20 +330,9 @@ class Renderer:
             self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
 
-    def _output(self, picture: NDArray[np.uint8] | None, reason: str, at_ns: int) -> OutputFrame:
-        """Mix picture and card by what is shown, and seal."""
-        self._output_ns = at_ns
-        shown = self._shown if picture is not None and self._shown is not None else 0.0
-        if picture is None or shown < 1.0:
-            card = draw_card(self._settings.output.size_wh, reason)
-            picture = card if picture is None else cross_fade(picture, card, share=1.0 - shown)
-        return self._seal(picture, at_ns)
 
-    def _seal(self, rgb: NDArray[np.uint8], at_ns: int) -> OutputFrame:
-        look = self._settings.output
-        return seal(
-            Composite(at_ns, rgb),
-            rendered_ns=self._clock.now_ns(),
-            corner=look.watermark_corner,
-            style=look.watermark_style,
-        )
+def _close_broken(part: Tracker | PortraitWarper) -> None:
+    try:
+        part.close()
+    except Exception:  # noqa: BLE001 - it is broken already; what counts is the one that takes its place
+        _log.debug("a broken %s could not be closed", type(part).__name__, exc_info=True)

@@ -3,8 +3,8 @@
 
     idle → loading → running ⇄ degraded(reasons) → stopping → idle, and any → failed(error)
 
-A lost face, a silent camera or a restarting virtual camera are *reasons* for `degraded`; several can hold at once
-and the pipeline runs again when the last one is cleared.
+A lost face, a silent camera, a stage being mended or a restarting virtual camera are *reasons* for `degraded`;
+several can hold at once and the pipeline runs again when the last one is cleared.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from dataclasses import dataclass, replace
 
 __all__ = [
     "BLANKED",
+    "CAMERA_BLACK",
+    "CAMERA_FROZEN",
     "CAMERA_LOST",
+    "CAMERA_SLOW",
     "CAMERA_STALLED",
+    "ENGINE_RECOVERING",
     "TRACKING_LOST",
     "Phase",
     "PipelineState",
@@ -29,8 +33,12 @@ __all__ = [
 ]
 
 BLANKED = "blanked"
+CAMERA_BLACK = "camera black"
+CAMERA_FROZEN = "camera frozen"
 CAMERA_LOST = "camera lost"
+CAMERA_SLOW = "camera slow"
 CAMERA_STALLED = "camera stalled"
+ENGINE_RECOVERING = "engine recovering"
 TRACKING_LOST = "tracking lost"
 
 

@@ -173,13 +173,15 @@ class Seal:
 class OutputFrame:
     """A watermarked frame, the only thing a sink accepts; made by `engine.watermark.gate` alone.
 
-    rgb: (H, W, 3) uint8. seal: proof that the gate marked the pixels; anything else is refused.
+    rgb: (H, W, 3) uint8. seal: proof that the gate marked the pixels; anything else is refused. consented: whether
+    whoever it shows agreed to be shown to others; a virtual camera refuses it otherwise.
     """
 
     captured_ns: int
     rendered_ns: int
     rgb: NDArray[np.uint8]
     seal: Seal = field(repr=False)
+    consented: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.seal, Seal):

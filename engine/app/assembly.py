@@ -22,12 +22,13 @@ from engine.pipeline import Pipeline
 from engine.renderer import Renderer
 from engine.sinks.base import Sink
 from engine.sources import find_source_set, load_source_set
+from engine.stages import Spares
 from engine.track.calibration import Neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
 from engine.types import Frame, SourceSet
-from engine.warp import open_warper
+from engine.warp import LearnedWarper, Warper, open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
 
@@ -102,8 +103,12 @@ def build_renderer(
         EngineError: the back-end cannot run here, or a model file is missing or damaged.
     """
     settings = settings or LiveSettings()
+
+    def make_warper() -> Warper | LearnedWarper:
+        return open_warper(model=model, backend=backend)
+
     with ExitStack() as opened:
-        warper = open_warper(model=model, backend=backend)
+        warper = make_warper()
         opened.enter_context(closing(warper))
         loaded = (
             source_set
@@ -112,7 +117,8 @@ def build_renderer(
         )
         tracker = opened.enter_context(closing(FaceMeshTracker()))
         retargeter = Retargeter(loaded.images[0].keypoints, settings=settings.motion)
-        renderer = Renderer(tracker, retargeter, warper, Compositor(settings.output), settings=settings)
+        spares = Spares(FaceMeshTracker, make_warper)
+        renderer = Renderer(tracker, retargeter, warper, Compositor(settings.output), settings=settings, spares=spares)
         renderer.set_source_set(loaded)
         announce(renderer.description)
         opened.pop_all()  # from here on the renderer closes them

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
 from engine import state as states
 from engine.capture.base import Camera
+from engine.capture.watch import PictureWatch
 from engine.clock import NS_PER_S, Clock
 from engine.config import PipelineSettings
-from engine.errors import CameraError, CameraStalled
+from engine.errors import CameraError, CameraMissing, CameraStalled, Closed, PuppeteerError
 from engine.slots import LatestSlot
 from engine.stats import StatsCollector
 from engine.status import Status
@@ -60,25 +62,29 @@ class CameraFeed:
         """
         camera: Camera | None = None
         try:
-            camera = self._camera = self._open_camera()
+            camera = self._camera = _open(self._open_camera)
             # A paced video of one frame a second is no stalled camera.
             slowest_s = _SLOW_SOURCE_FRAMES / camera.info.fps if camera.info.fps > 0 else 0.0
             self.silence_s = max(self._waits().stall_s, slowest_s)
             self._on_open()
+            watch = PictureWatch(camera.info, self._status)
             while not stopping.is_set():
                 started_ns = self._clock.now_ns()
                 try:
-                    frame = camera.read()
+                    frame = _read(camera)
                 except CameraError as error:
+                    watch.close()
                     camera = self._reopen(camera, error, stopping)
                     if camera is None:
                         return
+                    watch = PictureWatch(camera.info, self._status)
                     continue
                 if frame is None:
                     self.ended = not stopping.is_set()
                     return
                 self._stats.add_stage("capture", self._clock.now_ns() - started_ns)
                 self._status.note(states.CAMERA_LOST, False)
+                watch.look(frame)
                 self._frames.put(frame)
         finally:
             self._camera = None
@@ -96,7 +102,8 @@ class CameraFeed:
         self._status.warn("camera", error)
         self._status.note(states.CAMERA_STALLED if isinstance(error, CameraStalled) else states.CAMERA_LOST, True)
         self._camera = None
-        lost.close()
+        with contextlib.suppress(Exception):  # it is gone; a driver that says so once more changes nothing
+            lost.close()
         waits = self._waits()
         pause_s = waits.reopen_first_s
         while True:
@@ -104,7 +111,7 @@ class CameraFeed:
             if stopping.is_set():
                 return None
             try:
-                camera = self._open_camera()
+                camera = _open(self._open_camera)
             except CameraError as again:
                 self._status.warn("camera", again)
                 self._status.note(states.CAMERA_LOST, True)
@@ -113,3 +120,28 @@ class CameraFeed:
             self._camera = camera
             self._on_reopen()
             return camera
+
+
+def _read(camera: Camera) -> Frame | None:
+    """Read a frame; a driver's own exceptions count as the camera's loss, since opening it again is what helps."""
+    try:
+        return camera.read()
+    except (PuppeteerError, Closed):
+        raise
+    except Exception as error:
+        raise _failure(error) from error
+
+
+def _open(open_camera: Callable[[], Camera]) -> Camera:
+    try:
+        return open_camera()
+    except (PuppeteerError, Closed):
+        raise
+    except Exception as error:
+        raise _failure(error) from error
+
+
+def _failure(error: Exception) -> CameraMissing:
+    return CameraMissing(
+        f"The camera's driver failed: {type(error).__name__}: {error}.", hint="It is opened again by itself."
+    )

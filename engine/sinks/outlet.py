@@ -8,11 +8,12 @@ the render thread.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 
 from engine.clock import Clock
-from engine.errors import Closed, SinkError, VirtualCameraLost
+from engine.errors import Closed, ConsentMissing, OutputUnwritable, SinkError, VirtualCameraLost
 from engine.sinks.base import Sink
 from engine.slots import BoundedQueue, LatestSlot
 from engine.stats import StatsCollector
@@ -22,6 +23,9 @@ from engine.worker import Worker
 
 __all__ = ["Outlet"]
 
+_log = logging.getLogger(__name__)
+
+_LOST, _WITHHELD, _STOPPED = "lost", "withheld", "stopped"
 _QUEUE_CAPACITY = 8  # a quarter of a second at 30 fps: evens out an encoder's hiccups, no more
 
 
@@ -74,6 +78,11 @@ class Outlet:
         with contextlib.suppress(SinkError):
             self._sink.close()
 
+    def clear_reasons(self) -> None:
+        """Forget what this sink was degraded for; it is no longer there."""
+        for trouble in (_LOST, _WITHHELD, _STOPPED):
+            self._status.note(f"{self.name} {trouble}", False)
+
     def _run(self, stopping: threading.Event) -> None:
         try:
             self._feed()
@@ -93,17 +102,28 @@ class Outlet:
             started_ns = self._clock.now_ns()
             try:
                 self._sink.send(frame)
-            except VirtualCameraLost as error:  # it starts again by itself
+            except (VirtualCameraLost, ConsentMissing) as error:  # it starts again by itself; another set may be shown
                 self._status.warn(self.name, error)
-                self._status.note(f"{self.name} lost", True)
+                self._note_gaps(_LOST if isinstance(error, VirtualCameraLost) else _WITHHELD)
                 continue
             except SinkError as error:
                 self._break(error)
                 return
+            except Closed:  # by its owner
+                return
+            except Exception as error:  # noqa: BLE001 - one output's mistake must not take the others with it
+                _log.debug("sink %s failed", self.name, exc_info=error)
+                self._break(_unexpected(self.name, error))
+                return
             now_ns = self._clock.now_ns()
             self._stats.add_stage(f"sink {self.name}", now_ns - started_ns)
             self._stats.add_delivery(self.name, captured_ns=frame.captured_ns, now_ns=now_ns)
-            self._status.note(f"{self.name} lost", False)
+            self._note_gaps("")
+
+    def _note_gaps(self, trouble: str) -> None:
+        """Note why frames do not get through although the sink goes on; nothing for one that got through."""
+        for each in (_LOST, _WITHHELD):
+            self._status.note(f"{self.name} {each}", each == trouble)
 
     def _break(self, error: SinkError) -> None:
         self.broken = True
@@ -115,3 +135,13 @@ class Outlet:
         except SinkError as error:
             if not self.broken:
                 self._break(error)
+        except Exception as error:  # noqa: BLE001 - as in `_feed`
+            _log.debug("sink %s failed while closing", self.name, exc_info=error)
+            if not self.broken:
+                self._break(_unexpected(self.name, error))
+
+
+def _unexpected(name: str, error: Exception) -> SinkError:
+    return OutputUnwritable(
+        f"The output {name} failed: {type(error).__name__}: {error}.", hint="The others go on; open it again."
+    )

@@ -24,7 +24,7 @@ import platformdirs
 
 from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.errors import Closed, FormatRejected, OutputUnwritable, SinkError, VirtualCameraLost, VirtualCameraMissing
-from engine.sinks.base import BaseSink, require_output_frame, require_size
+from engine.sinks.base import BaseSink, require_consent, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
 from engine.types import OutputFrame
 
@@ -170,6 +170,7 @@ class VirtualCameraSink(BaseSink):
 
         Raises:
             FormatRejected: the frame's size is not the camera's.
+            ConsentMissing: the character's set has no consent note; the host shows the card.
             VirtualCameraLost: the host is away; it is being started again and this frame is not shown.
             Closed: the sink was closed.
         """
@@ -177,8 +178,10 @@ class VirtualCameraSink(BaseSink):
         if self._ring is None:
             raise Closed
         require_size(frame, self._size_wh, where="The virtual camera")
-        self._ring.write(frame)
+        if frame.consented:
+            self._ring.write(frame)
         self._check_host(self._ring)
+        require_consent(frame, where="The virtual camera")
 
     def close(self) -> None:
         """Release the device and end the host."""

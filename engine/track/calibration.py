@@ -9,7 +9,7 @@ frame by the same measures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from engine.track.eyes import AVERAGE_OPEN, read_eyes
 from engine.track.head import HeadPose, take_apart
 from engine.types import LANDMARK_COUNT, TrackedMotion, freeze
 
-__all__ = ["CALIBRATION_S", "Calibrator", "Neutral", "find_neutral", "make_neutral"]
+__all__ = ["CALIBRATION_S", "Calibrator", "Neutral", "find_neutral", "make_neutral", "rescale_neutral"]
 
 Array = NDArray[np.float64]
 
@@ -93,6 +93,19 @@ def make_neutral(landmarks_px: NDArray[np.floating[Any]], *, quality: float = 1.
     """Make a neutral pose of one set of landmarks, (478, 3), without any check."""
     openness = read_eyes(take_apart(landmarks_px)[1]).openness
     return Neutral(np.array(landmarks_px, np.float32), _plausible(openness), quality)
+
+
+def rescale_neutral(neutral: Neutral, *, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> Neutral:
+    """Return the same rest pose for frames of another size: about the middle, by the ratio of the heights.
+
+    Convention:
+        the picture's height shows as much as before, which holds for a camera's other modes of the same shape and
+        nearly for those that only cut off the sides; `engine.geometry`'s pixel coordinates.
+    """
+    ratio = np.float32(to_wh[1] / from_wh[1])
+    from_middle, to_middle = ((np.array([*size_wh, 0.0]) - [1.0, 1.0, 0.0]) / 2 for size_wh in (from_wh, to_wh))
+    landmarks_px = (neutral.landmarks_px - from_middle.astype(np.float32)) * ratio + to_middle.astype(np.float32)
+    return replace(neutral, landmarks_px=np.asarray(landmarks_px, np.float32))
 
 
 class Calibrator:

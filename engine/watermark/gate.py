@@ -22,11 +22,14 @@ _LEAST_CONTRAST = 80.0  # letters against plate, in levels of 0–255
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
-def seal(composite: Composite, *, rendered_ns: int, corner: str = "top-right", style: str = "dark") -> OutputFrame:
+def seal(
+    composite: Composite, *, rendered_ns: int, corner: str = "top-right", style: str = "dark", consented: bool = False
+) -> OutputFrame:
     """Mark a finished canvas and let it out.
 
     Args:
         rendered_ns: monotonic time at which rendering ended. corner, style: see `engine.config.OutputSettings`.
+        consented: see `OutputFrame`.
 
     Ownership:
         returns new pixels; the composite is not written.
@@ -50,7 +53,7 @@ def seal(composite: Composite, *, rendered_ns: int, corner: str = "top-right", s
         raise WatermarkError(
             f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
         )
-    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal())
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(), consented)
 
 
 def holding_card(
@@ -61,7 +64,8 @@ def holding_card(
     Raises:
         WatermarkError: as `seal`.
     """
-    return seal(Composite(at_ns, draw_card(size_wh, reason)), rendered_ns=at_ns, corner=corner, style=style)
+    card = Composite(at_ns, draw_card(size_wh, reason))
+    return seal(card, rendered_ns=at_ns, corner=corner, style=style, consented=True)
 
 
 def _check(rgb: NDArray[np.uint8], mark: Mark, *, corner: str) -> str:

@@ -18,7 +18,7 @@ def marked_frame(level: int = 90, *, size_wh: tuple[int, int] = (320, 240), at_n
     rgb = np.full((size_wh[1], size_wh[0], 3), level, np.uint8)
     column = (at_ns // 10_000_000) % max(1, size_wh[0] - 8)
     rgb[size_wh[1] // 2 :, column : column + 8] = (230, 120, 40)
-    return seal(Composite(at_ns, rgb), rendered_ns=at_ns)
+    return seal(Composite(at_ns, rgb), rendered_ns=at_ns, consented=True)
 
 
 def marked_frames(count: int, *, fps: float = 30.0, size_wh: tuple[int, int] = (320, 240)) -> list[OutputFrame]:

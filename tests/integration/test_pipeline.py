@@ -67,7 +67,9 @@ from tests.helpers.scripted import (
 _LONG_S = 30.0
 _OUTPUT = OutputSettings(size_wh=SIZE_WH)
 # Long silence counts as none: only tests about silence make it short.
-_PATIENT = LiveSettings(output=_OUTPUT, pipeline=PipelineSettings(stall_s=60, reopen_first_s=0.5, join_s=10))
+_PATIENT = LiveSettings(
+    output=_OUTPUT, pipeline=PipelineSettings(stall_s=60, reopen_first_s=0.5, reopen_most_s=5, join_s=10)
+)
 _IMPATIENT = LiveSettings(
     output=OutputSettings(size_wh=SIZE_WH, fps=60), pipeline=PipelineSettings(stall_s=0.1, hold_s=0, fade_s=0)
 )
@@ -389,16 +391,21 @@ def test_a_renderer_that_does_not_load_fails_the_start() -> None:
 
 
 @pytest.mark.parametrize("error", [InferenceFailed("out of memory"), RuntimeError("a bug")])
-def test_an_engine_error_ends_with_the_holding_card(error: Exception) -> None:
-    sink, camera = _LiveSink(), ScriptedCamera(driving_frame(0))
-    pipeline = _pipeline(camera, sink, renderer=lambda: make_renderer(warper=ScriptedWarper(error_at={2: error})))
+def test_an_engine_that_cannot_be_mended_ends_with_the_holding_card(error: Exception) -> None:
+    clock, sink, camera = FakeClock(), _LiveSink(), ScriptedCamera(driving_frame(0))
+    broken = ScriptedWarper(error_at=dict.fromkeys(range(2, 100), error))
+    pipeline = _pipeline(camera, sink, renderer=lambda: make_renderer(warper=broken), clock=clock)
     watcher = _Watcher(pipeline)
     pipeline.start()
     assert sink.wait_for(1, _LONG_S)
     assert shows_person(sink.frames[0]) > 0
     camera.put(driving_frame(1))
-    assert pipeline.wait(_LONG_S)
+    watcher.state("degraded (engine recovering)")
     assert sink.wait_for(2, _LONG_S)
+    clock.advance(s=61)
+    camera.put(driving_frame(2))
+    assert pipeline.wait(_LONG_S)
+    assert sink.wait_for(3, _LONG_S)
     assert np.array_equal(sink.frames[-1].rgb, holding_card(SIZE_WH, "Back in a moment").rgb)
     pipeline.stop()
     assert [event.error for event in watcher.drain() if isinstance(event, Failed)] == [error]
@@ -601,7 +608,7 @@ def test_another_character_is_switched_to_between_two_frames() -> None:
     assert sink.wait_for(1, _LONG_S)
     assert pipeline.description == "engine: scripted"
     pipeline.set_source_set(make_source_set("otto"))
-    for worker in pipeline._preparing:
+    for worker in pipeline._sets.workers:
         assert worker.join(_LONG_S)
     camera.put(driving_frame(1))
     ready = watcher.until(lambda event: isinstance(event, SourceSetReady))
@@ -620,7 +627,7 @@ def test_a_character_chosen_while_loading_is_the_first_one_shown() -> None:
     pipeline = _pipeline(camera, sink, renderer=slow_renderer)
     pipeline.start()
     pipeline.set_source_set(make_source_set("early"))
-    assert pipeline._preparing[-1].join(_LONG_S)
+    assert pipeline._sets.workers[-1].join(_LONG_S)
     go.set()
     assert sink.wait_for(1, _LONG_S)
     pipeline.stop()
@@ -657,9 +664,9 @@ def test_of_two_characters_chosen_in_a_row_the_later_one_stays() -> None:
     pipeline.start()
     assert sink.wait_for(1, _LONG_S)
     pipeline.set_source_set(make_source_set("slow"))
-    slow = pipeline._preparing[-1]
+    slow = pipeline._sets.workers[-1]
     pipeline.set_source_set(make_source_set("quick"))
-    assert pipeline._preparing[-1].join(_LONG_S)
+    assert pipeline._sets.workers[-1].join(_LONG_S)
     warper.first.set()
     assert slow.join(_LONG_S)
     camera.put(driving_frame(1))

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads, slots and states around the renderer; no mathematics.
+"""`Pipeline`: camera to sinks, live; owns the threads, the state and what may be asked of them while they run.
 
-    thread "capture"  ─Frame→ [latest slot] → thread "render": commands, then `Renderer.render`
-                      ─OutputFrame→ [latest slot] live sinks · [queue of 8] recorders, one thread each
-
-Whatever happens on the way in, frames keep going out: a silent camera means held pose, fade and holding card; an
-error means the holding card and the state `failed`. Only `OutputFrame`s leave the render thread, so no driving frame
-can reach a sink. A pipeline runs once: `start`, then `stop`; make a new one to run again.
+A pipeline runs once: `start`, then `stop`; make a new one to run again.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -22,27 +16,25 @@ from engine.capture.base import Camera
 from engine.capture.feed import CameraFeed
 from engine.clock import Clock, SystemClock
 from engine.config import LiveSettings
-from engine.errors import Closed, InvalidSetting, SinkError
+from engine.errors import Closed, InvalidSetting
 from engine.events import Failed, Finished, PipelineEvent, ThreadStuck
-from engine.renderer import WAITING, Renderer
+from engine.pipeline.outlets import Outlets
+from engine.pipeline.render_loop import Command, RenderLoop
+from engine.pipeline.sets import SetChanger
+from engine.renderer import Renderer
 from engine.sinks.base import Sink
-from engine.sinks.outlet import Outlet
 from engine.slots import LatestSlot
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, StatsCollector
 from engine.status import Status
 from engine.track.calibration import Neutral
-from engine.types import Frame, OutputFrame, SourceSet
+from engine.types import Frame, SourceSet
 from engine.worker import Worker
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Command", "Pipeline"]
-
-Command = Callable[[Renderer], None]
-
-_FAILED = "Back in a moment"
 
 
 class Pipeline:
@@ -68,16 +60,12 @@ class Pipeline:
         clock: Clock | None = None,
         doorbell: Callable[[], None] | None = None,
     ) -> None:
-        if not sinks or len({sink.name for sink in sinks}) < len(sinks):
-            raise ValueError(f"sinks must be at least one and have different names: {[sink.name for sink in sinks]}")
-        self._make_renderer = renderer
         self._settings = settings or LiveSettings()
         self._clock: Clock = clock or SystemClock()
         self._status = Status(self._clock, doorbell=doorbell)
         self._lock = self._status.lock
         self._stats = StatsCollector()
         self._frames: LatestSlot[Frame] = LatestSlot()
-        self._commands: deque[Command] = deque()
         self._feed = CameraFeed(
             camera,
             self._frames,
@@ -88,14 +76,32 @@ class Pipeline:
             on_open=self._loaded,
             on_reopen=lambda: self.command(lambda renderer: renderer.reset()),
         )
-        self._outlets = [self._outlet_for(sink) for sink in sinks]  # replaced as a whole, so that reading needs no lock
+        self._outlets = Outlets(
+            sinks,
+            status=self._status,
+            stats=self._stats,
+            clock=self._clock,
+            join=self._join,
+            on_all_broken=self._fail,
+            on_ended=self._outlet_ended,
+            on_error=self._fail,
+        )
+        self._loop = RenderLoop(
+            renderer,
+            self._frames,
+            feed=self._feed,
+            status=self._status,
+            stats=self._stats,
+            clock=self._clock,
+            settings=lambda: self._settings,
+            hand_out=self._outlets.hand_out,
+            on_loaded=self._loaded,
+            on_end=self._rendered_all,
+        )
         self._capture = Worker("capture", self._feed.run, on_error=self._fail)
-        self._render = Worker("render", self._run_render, on_error=self._fail)
-        self._preparing: list[Worker] = []
-        self._renderer: Renderer | None = None
+        self._render = Worker("render", self._loop.run, on_error=self._fail)
+        self._sets = SetChanger(self._loop, self._status)
         self._loading = 2  # capture and render have something to open
-        self._running_outlets = len(self._outlets)
-        self._newest_set = 0
         self._started = False
         self._live = threading.Event()
         self._ended = threading.Event()
@@ -108,13 +114,13 @@ class Pipeline:
     @property
     def description(self) -> str:
         """The run's first line, e.g. `engine: openvino …`; empty while loading."""
-        renderer = self._renderer
+        renderer = self._loop.renderer
         return renderer.description if renderer is not None else ""
 
     @property
     def neutral(self) -> Neutral | None:
         """The performer's rest pose in use; None before the first calibration and while loading."""
-        renderer = self._renderer
+        renderer = self._loop.renderer
         return renderer.neutral if renderer is not None else None
 
     def events(self) -> list[PipelineEvent]:
@@ -144,8 +150,7 @@ class Pipeline:
                 raise ValueError("a pipeline runs once; make a new one to run again")
             self._started = True
             self._status.move(states.begin(self.state))
-        for outlet in self._outlets:
-            outlet.worker.start()
+        self._outlets.start()
         self._render.start()
         self._capture.start()
 
@@ -173,12 +178,10 @@ class Pipeline:
         self._render.stop()
         self._frames.close(discard=True)
         self._feed.interrupt()
-        for worker in (self._capture, self._render, *self._preparing):
+        for worker in (self._capture, self._render, *self._sets.workers):
             self._join(worker)
-        for outlet in self._outlets:
-            outlet.finish()
-        for outlet in self._outlets:
-            self._join(outlet.worker)
+        self._outlets.finish()
+        self._outlets.join()
         with self._lock:
             if self.state.phase is Phase.STOPPING:
                 self._status.move(states.finish_stopping(self.state))
@@ -186,7 +189,7 @@ class Pipeline:
 
     def command(self, command: Command) -> None:
         """Have `command(renderer)` run on the render thread before its next frame; its errors become `Warned`."""
-        self._commands.append(command)
+        self._loop.command(command)
 
     def apply(self, settings: LiveSettings) -> None:
         """Use other live settings from the next frame on.
@@ -212,21 +215,7 @@ class Pipeline:
 
     def set_source_set(self, source_set: SourceSet) -> None:
         """Change the character: prepared beside the running one, switched between two frames; the latest call wins."""
-        with self._lock:
-            self._newest_set = mine = self._newest_set + 1
-
-        def prepare(stopping: threading.Event) -> None:
-            renderer = self._renderer
-            if renderer is None:
-                self.command(lambda renderer: renderer.set_source_set(source_set))
-                return
-            prepared = renderer.prepare(source_set)
-            if mine == self._newest_set and not stopping.is_set():
-                self.command(lambda renderer: renderer.use(prepared))
-
-        worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
-        self._preparing = [*(one for one in self._preparing if one.alive), worker]
-        worker.start()
+        self._sets.change(source_set)
 
     def add_sink(self, sink: Sink) -> None:
         """Send frames to one more sink from now on; the pipeline closes it. At once, on any thread.
@@ -235,15 +224,9 @@ class Pipeline:
             ValueError: a sink of this name is there already. Closed: the pipeline has ended; the sink stays open.
         """
         with self._lock:
-            if any(outlet.name == sink.name for outlet in self._outlets):
-                raise ValueError(f"there is a sink called {sink.name} already")
             if self._ended.is_set() or self.state.phase in (Phase.STOPPING, Phase.FAILED):
                 raise Closed
-            outlet = self._outlet_for(sink)
-            self._outlets = [*self._outlets, outlet]
-            self._running_outlets += 1
-            if self._started:
-                outlet.worker.start()
+            self._outlets.add(sink, started=self._started)
 
     def remove_sink(self, name: str) -> None:
         """Send no more frames to a sink, finish what was handed over, and close it; waits for that.
@@ -253,23 +236,7 @@ class Pipeline:
         Raises:
             ValueError: it is the only sink.
         """
-        with self._lock:
-            leaving = next((outlet for outlet in self._outlets if outlet.name == name), None)
-            if leaving is None:
-                return
-            if len(self._outlets) == 1:
-                raise ValueError(f"{name} is the only sink; stop the pipeline instead")
-            self._outlets = [outlet for outlet in self._outlets if outlet is not leaving]
-        if not self._started:
-            leaving.close_unstarted()
-            with self._lock:
-                self._running_outlets -= 1
-            return
-        leaving.finish()
-        self._join(leaving.worker)
-        self._stats.forget_delivery(name)
-        for trouble in ("lost", "stopped"):
-            self._status.note(f"{name} {trouble}", False)
+        self._outlets.remove(name, started=self._started)
 
     def calibrate(self, *, keep_trying: bool = False) -> None:
         """Take the performer's neutral pose from the next half second of frames."""
@@ -281,97 +248,21 @@ class Pipeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    # ------------------------------------------------------------------------------------------------- render thread
+    # ---------------------------------------------------------------------------------------------------- any thread
 
-    def _run_render(self, stopping: threading.Event) -> None:
-        renderer: Renderer | None = None
-        try:
-            renderer = self._make_renderer()
-            renderer.listener = self._status.events.post
-            self._renderer = renderer
-            # Sealed now: whatever fails later, this card can be shown.
-            last_resort = renderer.card(_FAILED, at_ns=self._clock.now_ns())
-            try:
-                self._loaded()
-                self._render_all(renderer, stopping)
-            except BaseException:
-                self._hand_out(last_resort)
-                raise
-            if self.state.phase is Phase.FAILED:  # another thread's error
-                self._hand_out(last_resort)
-        finally:
-            self._renderer = None
-            if renderer is not None:
-                renderer.close()
-            if self._feed.ended:
-                for outlet in self._outlets:
-                    outlet.finish()
-
-    def _render_all(self, renderer: Renderer, stopping: threading.Event) -> None:
-        silent = False
-        while not stopping.is_set():
-            period_s = 1.0 / self._settings.output.fps
-            try:
-                frame = self._frames.get(period_s if silent else self._feed.silence_s)
-            except Closed:
-                return
-            self._run_commands(renderer)  # after the wait: what was asked for meanwhile holds for this very frame
-            silent = frame is None
-            self._status.note(states.CAMERA_STALLED, silent)
-            if frame is None:
-                output = renderer.render_absent(self._clock.now_ns(), WAITING)
-            else:
-                output = renderer.render(frame)
-                self._stats.add_times(renderer.last_timings)
-                self._status.note(states.TRACKING_LOST, renderer.tracking_lost)
-            self._stats.add_delivery("render", captured_ns=output.captured_ns, now_ns=self._clock.now_ns())
-            self._hand_out(output)
-
-    def _run_commands(self, renderer: Renderer) -> None:
-        while self._commands:
-            command = self._commands.popleft()
-            try:
-                command(renderer)
-            except Exception as error:  # noqa: BLE001 - a refused setting or set must not end the show
-                self._status.warn("command", error)
-
-    def _hand_out(self, output: OutputFrame) -> None:
-        for outlet in self._outlets:
-            outlet.offer(output)
-
-    # -------------------------------------------------------------------------------------------------- sink threads
-
-    def _outlet_for(self, sink: Sink) -> Outlet:
-        return Outlet(
-            sink,
-            status=self._status,
-            stats=self._stats,
-            clock=self._clock,
-            on_broken=self._outlet_broke,
-            on_end=self._outlet_ended,
-            on_error=self._fail,
-        )
-
-    def _outlet_broke(self, outlet: Outlet, error: SinkError) -> None:
-        """Go on without this sink; with none left there is nothing to go on for."""
-        if all(one.broken for one in self._outlets):
-            self._fail(error)
-            return
-        self._status.warn(outlet.name, error)
-        self._status.note(f"{outlet.name} stopped", True)
-
-    def _outlet_ended(self) -> None:
+    def _outlet_ended(self, running: int) -> None:
         """After the last sink of a finished source, the run is over."""
         with self._lock:
-            self._running_outlets -= 1
-            over = self._running_outlets == 0 and self._feed.ended
+            over = running == 0 and self._feed.ended
             if over and self.state.live:
                 self._status.move(states.stop(self.state))
                 self._status.move(states.finish_stopping(self.state))
         if over:
             self._end()
 
-    # ---------------------------------------------------------------------------------------------------- any thread
+    def _rendered_all(self) -> None:
+        if self._feed.ended:
+            self._outlets.finish()
 
     def _loaded(self) -> None:
         with self._lock:
@@ -412,6 +303,5 @@ class Pipeline:
     def _close_unstarted(self) -> None:
         if self._ended.is_set():
             return
-        for outlet in self._outlets:
-            outlet.close_unstarted()
+        self._outlets.close_unstarted()
         self._end()
