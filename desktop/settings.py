@@ -22,6 +22,7 @@ from platformdirs import user_config_path, user_videos_path
 
 from engine.config import LiveSettings, MotionSettings, OutputSettings, PipelineSettings
 from engine.errors import ConfigVersionError, InvalidSetting, PuppeteerError
+from engine.files import write_whole
 
 __all__ = [
     "PROFILE_KEYS",
@@ -123,17 +124,9 @@ def save_app_settings(settings: AppSettings, path: Path) -> None:
     Raises:
         InvalidSetting: the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(_to_json(settings), file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, json.dumps(_to_json(settings), indent=2, ensure_ascii=False), durable=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise InvalidSetting(
             f"The settings cannot be saved: {error.strerror or error} ({path}).",
             hint="Check that the folder exists and that there is room.",

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_SOURCES",
     "Composite",
     "Frame",
+    "MonitorView",
     "OutputFrame",
     "Query",
     "Seal",
@@ -80,6 +81,18 @@ class TrackedMotion:
 
     def __post_init__(self) -> None:
         _check("TrackedMotion.landmarks_px", self.landmarks_px, (LANDMARK_COUNT, 3), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MonitorView:
+    """One look at the performer, for the performer's own eyes: no sink accepts it.
+
+    rgb: (h, w, 3) uint8, shrunk. landmarks, neutral: (478, 2) float32 in pixels of `rgb`; None where there are none.
+    """
+
+    rgb: NDArray[np.uint8]
+    landmarks: NDArray[np.float32] | None = None
+    neutral: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,10 +12,10 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage
 from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.controller import Notice
+from desktop.bridge.library import SetCard, coverage_of, model_names, read_cards
+from desktop.bridge.outputs import Vcam, card
 from desktop.figures import FigureMeter, Figures
-from desktop.library import SetCard, coverage_of, model_names, read_cards
-from desktop.outputs import Vcam, card
+from desktop.notice import Notice
 from desktop.theme import DARK, LIGHT, Theme, contrast
 from desktop.widgets.gallery import Gallery
 from desktop.widgets.input_panel import CameraPanel, EnginePanel
@@ -35,7 +35,7 @@ from engine.errors import ShapeError
 from engine.runtime.manifest import list_models
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
-from engine.track.monitor import MonitorView
+from engine.types import MonitorView
 
 LIVE = PipelineState(Phase.RUNNING)
 

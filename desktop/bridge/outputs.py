@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config import OutputSettings
+from engine.files import write_whole
 from engine.sinks.base import unwritable
 from engine.types import OutputFrame
 
@@ -87,11 +87,8 @@ def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
     from engine.sinks.png import png_bytes
 
     path = free_name(folder, "png")
-    part = path.with_suffix(".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(png_bytes(frame))
-        os.replace(part, path)
+        write_whole(path, png_bytes(frame))
     except OSError as error:
         raise unwritable(path, error) from error
     return path
