@@ -8,6 +8,7 @@
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
+    │  ├─ MicrophoneMissing 5
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
@@ -48,6 +49,7 @@ __all__ = [
     "FormatRejected",
     "InferenceFailed",
     "InvalidSetting",
+    "MicrophoneMissing",
     "ModelFileMissing",
     "ModelMismatch",
     "NoFaceInDriver",
@@ -184,6 +186,12 @@ class CameraBusy(CameraError):
 
 class CameraStalled(CameraError):
     """A camera stopped delivering frames."""
+
+
+class MicrophoneMissing(DeviceError):
+    """No microphone has this id, none is connected, or it cannot be opened."""
+
+    exit_code = 5
 
 
 class SinkError(DeviceError):

@@ -27,6 +27,7 @@ __all__ = [
     "OutputFrame",
     "Query",
     "Seal",
+    "SoundBlock",
     "SourceImage",
     "SourceSet",
     "TrackedMotion",
@@ -112,6 +113,17 @@ class Query:
         _check("Query.keypoints", self.keypoints, (LANDMARK_COUNT, 3), np.float32)
         if self.portrait is not None:
             _check("Query.portrait", self.portrait, (None, self.portrait.shape[0], 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBlock:
+    """A moment of sound. at_ns: monotonic time of its first sample. samples: (n, channels) float32, [-1, 1]."""
+
+    at_ns: int
+    samples: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _check("SoundBlock.samples", self.samples, (None, None), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ process goes on sending, first the last frame, then the holding card.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from desktop.bridge.doorbell import Tasks
 from desktop.bridge.outputs import Vcam, open_recording, open_virtual_camera, save_snapshot
 from desktop.settings import AppSettings
 from desktop.words import Tone
-from engine.errors import Closed
+from engine.errors import Closed, MicrophoneMissing
 from engine.pipeline import Pipeline
 from engine.sinks.base import Sink
 from engine.sinks.lent import LentSink
@@ -101,9 +102,17 @@ class OutputsOwner(QObject):
         """Write what is sent from now on."""
         if self._mp4 is not None or self._pipeline is None:
             return
-        folder, output = settings.recordings_folder, settings.live.output
+        folder, output, microphone = settings.recordings_folder, settings.live.output, settings.microphone
+
+        def failed(error: BaseException) -> None:
+            if microphone and isinstance(error, MicrophoneMissing):
+                self.told.emit(f"This recording has no sound. {error}", Tone.BAD)
+                self.start_recording(replace(settings, microphone=""))  # pictures are better than nothing
+            else:
+                self._recording_failed(error)
+
         self._tasks.run(
-            "record", lambda: open_recording(folder, output), done=self._recording_opened, failed=self._recording_failed
+            "record", lambda: open_recording(folder, output, microphone), done=self._recording_opened, failed=failed
         )
 
     def stop_recording(self) -> None:
@@ -128,6 +137,8 @@ class OutputsOwner(QObject):
         self.recording.emit(None)
         if mp4.count:
             self.told.emit(f"Recording saved: {mp4.path}", Tone.GOOD)
+            if mp4.sound_fault:
+                self.told.emit(f"The microphone was lost while recording: {mp4.sound_fault}.", Tone.WARN)
             self.saved.emit(mp4.path)
 
     def save_snapshot(self, frame: OutputFrame, folder: Path) -> None:

@@ -6,14 +6,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
 from desktop.bridge import outputs_owner
 from desktop.bridge.outputs import Vcam
 from desktop.words import Tone
-from engine.errors import VirtualCameraMissing
+from engine.clock import SystemClock
+from engine.errors import MicrophoneMissing, VirtualCameraMissing
 from engine.state import Phase
+from engine.types import SoundBlock
 from tests.helpers.desktop_scene import WAIT_MS, FakeVcam, Scene
 from tests.helpers.scripted import (
     shows_person,
@@ -114,3 +117,73 @@ def test_a_missing_virtual_camera_is_a_notice(scene: Scene, monkeypatch: pytest.
     scene.controller.outputs.set_vcam(True, scene.controller.settings)
     scene.until(lambda: "Install v4l2loopback" in scene.told)
     assert states == [Vcam.OPENING, Vcam.OFF]
+
+
+class FakeMicrophone:
+    """Hears one tone all the time, on the pictures' clock."""
+
+    rate, channels, fault = 48_000, 1, ""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self._from_ns = SystemClock().now_ns()
+
+    def take(self) -> list[SoundBlock]:
+        now_ns = SystemClock().now_ns()
+        count = (now_ns - self._from_ns) * self.rate // 1_000_000_000
+        block = SoundBlock(self._from_ns, np.full((count, 1), 0.5, np.float32))
+        self._from_ns += count * 1_000_000_000 // self.rate
+        return [block]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_recording_has_the_chosen_microphones_sound(
+    scene: Scene, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[FakeMicrophone] = []
+    wanted: list[str] = []
+
+    def open_it(microphone_id: str) -> FakeMicrophone:
+        wanted.append(microphone_id)
+        opened.append(FakeMicrophone())
+        return opened[-1]
+
+    monkeypatch.setattr("engine.capture.microphone.open_microphone", open_it)
+    scene.controller.change(microphone="ALSA:Headset")
+    scene.go_live()
+    scene.controller.record(True)
+    scene.until(lambda: scene.controller.outputs.recording_path is not None)
+    for _ in range(4):
+        scene.feed()
+    with qtbot.waitSignal(scene.controller.outputs.saved, timeout=WAIT_MS) as saved:
+        scene.controller.record(False)
+    scene.stop()
+    assert wanted == ["ALSA:Headset"]
+    assert opened[0].closed
+    with av.open(str(saved.args[0])) as recording:
+        heard = np.concatenate([frame.to_ndarray()[0] for frame in recording.decode(audio=0)])
+        pictures_s, sound_s = (float(s.duration * s.time_base) for s in recording.streams)
+    assert np.abs(heard).max() > 0.3
+    assert sound_s == pytest.approx(pictures_s, abs=0.06)
+
+
+def test_without_the_microphone_the_pictures_are_kept_and_it_is_said(
+    scene: Scene, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_microphone_id: str) -> None:
+        raise MicrophoneMissing("The microphone is not connected: Headset.", hint="Plug it in.")
+
+    monkeypatch.setattr("engine.capture.microphone.open_microphone", fail)
+    scene.controller.change(microphone="ALSA:Headset")
+    scene.go_live()
+    scene.controller.record(True)
+    scene.until(lambda: scene.controller.outputs.recording_path is not None)
+    assert "This recording has no sound. The microphone is not connected" in scene.told
+    scene.feed()
+    with qtbot.waitSignal(scene.controller.outputs.saved, timeout=WAIT_MS) as saved:
+        scene.stop()
+    with av.open(str(saved.args[0])) as recording:
+        assert [stream.type for stream in recording.streams] == ["video"]
+    assert scene.controller.settings.microphone == "ALSA:Headset", "for the next time"
