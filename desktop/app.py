@@ -14,8 +14,8 @@ from types import TracebackType
 
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from desktop.bridge.session import DEMO_CLIP, warm_up
 from desktop.controller import Controller
-from desktop.session import DEMO_CLIP, warm_up
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
 

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The 3-2-1 before a neutral pose is taken, and what came of it. GUI thread."""
+"""The 3-2-1 before a neutral pose is taken, what came of it, and where it is kept. GUI thread."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop.bridge import Tasks
+from desktop.run import Run
+from desktop.settings_keeper import SettingsKeeper
+from desktop.words import error_words
+from engine.events import Calibrated, CalibrationFailed, PipelineEvent
 
 __all__ = ["Calibration"]
 
@@ -18,6 +24,7 @@ class Calibration(QObject):
     Signals:
         counting(int): seconds left; 0 while the pose is being taken. begun: now the engine may look.
         accepted(float): quality, [0, 1]. rejected(str): why, and what to do. cancelled: nothing came of it.
+        failed(BaseException): the pose is in use but could not be kept.
     """
 
     counting = Signal(int)
@@ -25,9 +32,20 @@ class Calibration(QObject):
     accepted = Signal(float)
     rejected = Signal(str)
     cancelled = Signal()
+    failed = Signal(object)
 
-    def __init__(self, parent: QObject | None = None, *, step_ms: int = _STEP_MS, answer_ms: int = _ANSWER_MS) -> None:
+    def __init__(
+        self,
+        run: Run,
+        keeper: SettingsKeeper,
+        tasks: Tasks,
+        parent: QObject | None = None,
+        *,
+        step_ms: int = _STEP_MS,
+        answer_ms: int = _ANSWER_MS,
+    ) -> None:
         super().__init__(parent)
+        self._run, self._keeper, self._tasks = run, keeper, tasks
         self.step_ms = step_ms
         self._answer_ms = answer_ms
         self._left = 0
@@ -45,10 +63,14 @@ class Calibration(QObject):
         self._waiting, self._left = False, _STEPS
         self._next()
 
-    def accept(self, quality: float) -> None:
-        """The engine has a pose."""
-        self._end()
-        self.accepted.emit(quality)
+    def hear(self, event: PipelineEvent) -> None:
+        """Take the engine's answer, where one is awaited: the calibration that runs by itself asks nobody."""
+        if not self._waiting:
+            return
+        if isinstance(event, Calibrated):
+            self._accept()
+        elif isinstance(event, CalibrationFailed):
+            self.reject(error_words(event.error))
 
     def reject(self, reason: str) -> None:
         """The engine refused what it saw."""
@@ -75,8 +97,19 @@ class Calibration(QObject):
             return
         self._waiting = True
         self.counting.emit(0)
+        if self._run.session is not None:
+            self._run.session.pipeline.calibrate()
         self.begun.emit()
         self._timer.start(self._answer_ms)
+
+    def _accept(self) -> None:
+        session, person = self._run.session, self._keeper.now.person
+        neutral = session.pipeline.neutral if session is not None else None
+        if session is None or neutral is None:
+            return
+        self._end()
+        self.accepted.emit(neutral.quality)
+        self._tasks.run("neutral", lambda: session.keep_neutral(person), failed=self.failed.emit)
 
     def _end(self) -> None:
         self._timer.stop()

@@ -22,6 +22,7 @@ from platformdirs import user_config_path, user_videos_path
 
 from engine.config import LiveSettings, MotionSettings, OutputSettings, PipelineSettings
 from engine.errors import ConfigVersionError, InvalidSetting, PuppeteerError
+from engine.files import write_whole
 
 __all__ = [
     "PROFILE_KEYS",
@@ -39,6 +40,7 @@ __all__ = [
 VERSION = 1
 PROFILE_KEYS = tuple(range(1, 10))
 THEMES = ("dark", "light")
+_OWN = ("window", "accepted", "camera", "microphone", "device", "recordings")  # means nothing on another machine
 
 T = TypeVar("T")
 
@@ -57,7 +59,8 @@ class AppSettings:
     """Everything the app remembers.
 
     camera: what `engine.capture.open_camera` takes; empty until one was chosen. person: whose neutral poses are used.
-    device: which virtual camera where there are several. accepted: the responsible-use statement was agreed to.
+    microphone: heard in recordings; empty for none. device: which virtual camera where there are several.
+    accepted: the responsible-use statement was agreed to.
     window: Qt's own description of the window's place, base64. panes: which collapsible parts are open.
     """
 
@@ -70,6 +73,7 @@ class AppSettings:
     virtual_camera: bool = False
     device: str = ""
     recordings: str = ""
+    microphone: str = ""
     theme: str = "dark"
     accepted: bool = False
     window: str = ""
@@ -79,7 +83,17 @@ class AppSettings:
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
             raise _invalid("theme", self.theme, "one of " + ", ".join(THEMES))
-        for name in ("camera", "source_set", "model", "backend", "person", "device", "recordings", "window"):
+        for name in (
+            "camera",
+            "source_set",
+            "model",
+            "backend",
+            "person",
+            "device",
+            "recordings",
+            "microphone",
+            "window",
+        ):
             if not isinstance(getattr(self, name), str):
                 raise _invalid(name, getattr(self, name), "text")
         for name in ("virtual_camera", "accepted"):
@@ -123,17 +137,9 @@ def save_app_settings(settings: AppSettings, path: Path) -> None:
     Raises:
         InvalidSetting: the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(_to_json(settings), file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, json.dumps(_to_json(settings), indent=2, ensure_ascii=False), durable=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise InvalidSetting(
             f"The settings cannot be saved: {error.strerror or error} ({path}).",
             hint="Check that the folder exists and that there is room.",
@@ -142,16 +148,17 @@ def save_app_settings(settings: AppSettings, path: Path) -> None:
 
 
 def export_settings(settings: AppSettings, path: Path) -> None:
-    """Write the settings for another machine: without window place, consent or camera, which are this machine's own.
+    """Write the settings for another machine: without consent and what is this machine's own (see `_OWN`).
 
     Raises:
         InvalidSetting: the file cannot be written.
     """
-    save_app_settings(replace(settings, window="", accepted=False, camera=""), path)
+    defaults = AppSettings()
+    save_app_settings(replace(settings, **{name: getattr(defaults, name) for name in _OWN}), path)
 
 
 def import_settings(path: Path, *, current: AppSettings) -> AppSettings:
-    """Read exported settings; window, consent, and the camera stay as they are.
+    """Read exported settings; consent and what is this machine's own stay as they are.
 
     Raises:
         InvalidSetting, ConfigVersionError: the file cannot be used; nothing was changed.
@@ -162,7 +169,7 @@ def import_settings(path: Path, *, current: AppSettings) -> AppSettings:
         raise InvalidSetting(
             f"The file cannot be read: {error.strerror or error} ({path}).", hint="Choose another file."
         ) from error
-    return replace(read, window=current.window, accepted=current.accepted, camera=current.camera)
+    return replace(read, **{name: getattr(current, name) for name in _OWN})
 
 
 def _read(path: Path) -> AppSettings:

@@ -7,13 +7,12 @@ Pure functions from the engine's values to words; no Qt, so that every sentence 
 from __future__ import annotations
 
 import enum
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine import state as states
 from engine.errors import PuppeteerError
-from engine.sinks.virtual_camera import missing_hint
+from engine.events import Drifted, Failed, PipelineEvent, ThreadStuck, Warned
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats
 
@@ -28,7 +27,8 @@ __all__ = [
     "delay_ms",
     "delay_words",
     "error_words",
-    "setup_help",
+    "event_words",
+    "quality_words",
     "stage_loads",
 ]
 
@@ -185,22 +185,20 @@ def error_words(error: BaseException) -> str:
     return f"Something unexpected happened: {text} ({type(error).__name__}). Copy diagnostics and report it."
 
 
-def setup_help(platform: str = sys.platform) -> list[tuple[str, str]]:
-    """Return the steps that make a virtual camera appear, each with the command to run, which may be empty."""
-    if platform.startswith("linux"):
-        return [
-            ("Install the driver (Debian, Ubuntu; other systems call it v4l2loopback).",
-             "sudo apt install v4l2loopback-dkms"),
-            ("Load it. Do this again after a restart, or make it permanent with the next step.",
-             "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Bunraku"),
-            ("Load it at every start (optional).",
-             "printf 'v4l2loopback\\n' | sudo tee /etc/modules-load.d/v4l2loopback.conf && "
-             "printf 'options v4l2loopback exclusive_caps=1 card_label=Bunraku\\n' | "
-             "sudo tee /etc/modprobe.d/v4l2loopback.conf"),
-            ("Run the test below, switch the virtual camera on, and choose Bunraku as camera in the call program.", ""),
-        ]  # fmt: skip
-    command = "winget install OBSProject.OBSStudio" if platform == "win32" else "brew install --cask obs"
-    return [
-        (missing_hint(platform), command),
-        ("Run the test below, switch the virtual camera on, and choose OBS Virtual Camera in the call program.", ""),
-    ]
+def quality_words(quality: float) -> str:
+    """Return what a neutral pose's quality, [0, 1], means."""
+    verdict = "very good" if quality > 0.75 else "good" if quality > 0.45 else "usable; a calmer face is better"
+    return f"{quality * 100:.0f} %, {verdict}"
+
+
+def event_words(event: PipelineEvent) -> tuple[str, Tone] | None:
+    """Return what is told of something that happened by itself; None where the window shows it otherwise."""
+    if isinstance(event, Drifted):
+        words = "You sit otherwise than when you calibrated. Calibrate again (Ctrl+N) for a better likeness."
+        return words, Tone.QUIET
+    if isinstance(event, Warned | Failed):
+        return error_words(event.error), Tone.BAD
+    if isinstance(event, ThreadStuck):
+        words = f"The part {event.name} did not end in time; restart Bunraku if a camera stays busy."
+        return words, Tone.WARN
+    return None

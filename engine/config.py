@@ -11,11 +11,9 @@ with the nearest known name in the hint. tomlkit keeps a user's comments when a 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.errors import ConfigVersionError, InvalidSetting, UnknownSetting
+from engine.files import write_whole
 
 __all__ = [
     "SETTINGS_VERSION",
@@ -182,23 +181,11 @@ def save_settings(settings: LiveSettings, path: Path) -> None:
             table = document.setdefault(name, tomlkit.table())
             for key, value in dataclasses.asdict(getattr(settings, name)).items():
                 table[key] = list(value) if isinstance(value, tuple) else value
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace_text(path, tomlkit.dumps(document))
+        write_whole(path, tomlkit.dumps(document), durable=True)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise InvalidSetting(
             f"The settings file cannot be written: {error} ({path})", hint="Check the folder's rights.", path=str(path)
         ) from error
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Write beside the file and rename, so that a crash never leaves half a file."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _check_version(version: object, path: Path) -> None:

@@ -8,6 +8,7 @@
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
+    │  ├─ MicrophoneMissing 5
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
     │                          ConsentMissing
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
@@ -51,6 +52,7 @@ __all__ = [
     "FormatRejected",
     "InferenceFailed",
     "InvalidSetting",
+    "MicrophoneMissing",
     "ModelFileMissing",
     "ModelMismatch",
     "NoFaceInDriver",
@@ -191,6 +193,12 @@ class CameraStalled(CameraError):
 
 class CameraImpaired(CameraError):
     """A camera works, but its pictures are of no use: black, frozen or too few."""
+
+
+class MicrophoneMissing(DeviceError):
+    """No microphone has this id, none is connected, or it cannot be opened."""
+
+    exit_code = 5
 
 
 class SinkError(DeviceError):

@@ -23,9 +23,11 @@ __all__ = [
     "MAX_SOURCES",
     "Composite",
     "Frame",
+    "MonitorView",
     "OutputFrame",
     "Query",
     "Seal",
+    "SoundBlock",
     "SourceImage",
     "SourceSet",
     "TrackedMotion",
@@ -83,6 +85,18 @@ class TrackedMotion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MonitorView:
+    """One look at the performer, for the performer's own eyes: no sink accepts it.
+
+    rgb: (h, w, 3) uint8, shrunk. landmarks, neutral: (478, 2) float32 in pixels of `rgb`; None where there are none.
+    """
+
+    rgb: NDArray[np.uint8]
+    landmarks: NDArray[np.float32] | None = None
+    neutral: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """What the character is to do in one frame.
 
@@ -99,6 +113,17 @@ class Query:
         _check("Query.keypoints", self.keypoints, (LANDMARK_COUNT, 3), np.float32)
         if self.portrait is not None:
             _check("Query.portrait", self.portrait, (None, self.portrait.shape[0], 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBlock:
+    """A moment of sound. at_ns: monotonic time of its first sample. samples: (n, channels) float32, [-1, 1]."""
+
+    at_ns: int
+    samples: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _check("SoundBlock.samples", self.samples, (None, None), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

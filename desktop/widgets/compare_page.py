@@ -8,13 +8,13 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from desktop.cameras import CameraLook
-from desktop.comparison import COMPARED_S, CompareRun
-from desktop.session import DEMO_CLIP
+from desktop.bridge.cameras import CameraLook
+from desktop.bridge.comparison import COMPARED_S, CompareRun
+from desktop.bridge.session import DEMO_CLIP
 from desktop.widgets.monitor import MonitorPicture
 from desktop.widgets.parts import button, label
 from desktop.words import error_words
-from engine.track.monitor import MonitorView
+from engine.types import MonitorView
 
 __all__ = ["ComparePage"]
 

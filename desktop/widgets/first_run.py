@@ -6,15 +6,15 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from desktop.cameras import CameraLook
-from desktop.library import SetCard
+from desktop.bridge.cameras import CameraLook
+from desktop.bridge.library import SetCard
 from desktop.widgets.gallery import Gallery
 from desktop.widgets.input_panel import CameraChoice
 from desktop.widgets.monitor import MonitorPicture
 from desktop.widgets.parts import button, card, label
 from desktop.widgets.switch import Switch
 from engine.capture.base import CameraInfo
-from engine.track.monitor import MonitorView
+from engine.types import MonitorView
 
 __all__ = ["STATEMENT", "FirstRun"]
 

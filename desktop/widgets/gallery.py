@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QStyleOptionViewItem,
 )
 
-from desktop.library import SetCard
+from desktop.bridge.library import SetCard
 from desktop.theme import current_theme
 
 __all__ = ["Gallery"]

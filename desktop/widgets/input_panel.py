@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
-from desktop.session import DEMO_CLIP
+from desktop.bridge.session import DEMO_CLIP
 from desktop.widgets.monitor import MonitorPicture
 from desktop.widgets.panels import panel_layout
 from desktop.widgets.parts import Choice, label

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.theme import current_theme
 from desktop.widgets.stage import fitted
-from engine.track.monitor import MonitorView
+from engine.types import MonitorView
 
 __all__ = ["MonitorPicture"]
 

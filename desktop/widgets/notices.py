@@ -8,7 +8,7 @@ import html
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from desktop.controller import Notice
+from desktop.notice import Notice
 from desktop.theme import DARK, Theme, tone_colour
 from desktop.words import Tone
 

@@ -24,6 +24,7 @@ __all__ = ["BackgroundPanel", "MotionPanel", "OutputPanel", "panel_layout"]
 
 _PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp)"
 _SIZES = ((1280, 720), (1920, 1080), (960, 540), (640, 480), (720, 1280), (512, 512))
+_SILENT = "No sound"
 _RATES = (24.0, 25.0, 30.0, 60.0)
 
 
@@ -155,9 +156,10 @@ class OutputPanel(QWidget):
 
     Signals:
         changed(str, object): the user chose a value for this setting of `OutputSettings`. folder_chosen(Path).
-        help_wanted: how to get a virtual camera.
+        microphone_chosen(str): heard in recordings, empty for none. help_wanted: how to get a virtual camera.
     """
 
+    microphone_chosen = Signal(str)
     changed = Signal(str, object)
     folder_chosen = Signal(object)
     help_wanted = Signal()
@@ -177,6 +179,11 @@ class OutputPanel(QWidget):
             (self.style_choice, "watermark_style"),
         ):
             choice.chosen.connect(lambda value, name=name: self.changed.emit(name, value))
+        self.microphone = Choice("Sound in recordings", [(_SILENT, "")], hint="The microphone heard in recordings")
+        self.microphone.chosen.connect(self.microphone_chosen.emit)
+        self._microphone = ""
+        self._no_microphone = label("", "small", wraps=True)
+        self._no_microphone.hide()
         self._folder = label("", "small", wraps=True)
         self.folder_button = button("Change folder…", self._ask_folder, name="Folder for recordings and snapshots")
         self.help_button = button("Virtual camera set-up…", self.help_wanted.emit)
@@ -185,9 +192,28 @@ class OutputPanel(QWidget):
         layout.addLayout(_pair(("Watermark", self.corner), ("Style", self.style_choice)))
         layout.addWidget(label("The watermark is always on.", "small", wraps=True))
         layout.addWidget(label("Recordings and snapshots", "soft"))
+        layout.addWidget(self.microphone)
+        layout.addWidget(self._no_microphone)
         layout.addWidget(self._folder)
         layout.addWidget(self.folder_button)
         layout.addWidget(self.help_button)
+
+    def show_microphones(self, named: list[tuple[str, str]], reason: str) -> None:
+        """Offer these, as (name, id). reason: why there are none."""
+        items: list[tuple[str, object]] = [(_SILENT, ""), *named]
+        if self._microphone and all(value != self._microphone for _, value in items):
+            items.append((f"{self._microphone.partition(':')[2]} (not connected)", self._microphone))
+        self.microphone.set_items(items)
+        self.microphone.show_value(self._microphone)
+        self._no_microphone.setText(reason)
+        self._no_microphone.setVisible(bool(reason))
+
+    def show_microphone(self, microphone: str) -> None:
+        """Show which one is chosen, plugged in or not."""
+        self._microphone = microphone
+        if not self.microphone.show_value(microphone):
+            self.microphone.addItem(f"{microphone.partition(':')[2]}", microphone)
+            self.microphone.show_value(microphone)
 
     def show_settings(self, output: OutputSettings, folder: Path) -> None:
         """Show these values; a size or rate from elsewhere is added to the list."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from desktop.outputs import Vcam
+from desktop.bridge.outputs import Vcam
 from desktop.widgets.parts import button, restyle
 from engine.state import Phase, PipelineState
 

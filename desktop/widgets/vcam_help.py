@@ -8,7 +8,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop.widgets.parts import button, card, label
-from desktop.words import setup_help
 
 __all__ = ["VcamHelp"]
 
@@ -23,7 +22,7 @@ class VcamHelp(QWidget):
     test = Signal()
     closed = Signal()
 
-    def __init__(self, steps: list[tuple[str, str]] | None = None) -> None:
+    def __init__(self, steps: list[tuple[str, str]]) -> None:
         super().__init__()
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -36,7 +35,7 @@ class VcamHelp(QWidget):
                 wraps=True,
             )
         )
-        for number, (words, command) in enumerate(setup_help() if steps is None else steps, 1):
+        for number, (words, command) in enumerate(steps, 1):
             inside.addWidget(label(f"{number}.  {words}", wraps=True))
             if command:
                 inside.addLayout(self._command(command))

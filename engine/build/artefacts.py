@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.errors import DiskFull, OutputUnwritable
+from engine.files import write_whole
 from engine.runtime.engine_file import (
     EngineKey,
     EngineRecord,
@@ -62,14 +62,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OutputUnwritable, DiskFull: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with _sentences(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, data)
 
 
 @contextmanager

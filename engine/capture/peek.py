@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.capture.base import Camera
-from engine.cv import cv2
+from engine.cv import shrink
 from engine.errors import Closed
 from engine.slots import LatestSlot
-from engine.types import freeze
 from engine.worker import Worker
 
 __all__ = ["CameraPeek"]
@@ -26,7 +25,7 @@ _JOIN_S = 3.0
 
 
 class CameraPeek:
-    """Opens a camera and keeps its newest picture, (h, w, 3) uint8, `width_px` wide.
+    """Opens a camera and keeps its newest picture, (h, w, 3) uint8, no wider than `width_px`.
 
     Args:
         open_camera: called on the peek's thread. doorbell: rings there after each picture. on_error: called there when
@@ -66,9 +65,7 @@ class CameraPeek:
         camera = self._camera = self._open_camera()
         try:
             while not stopping.is_set() and (frame := camera.read()) is not None:
-                height_px = max(1, round(frame.rgb.shape[0] * self._width_px / frame.rgb.shape[1]))
-                small = cv2.resize(frame.rgb, (self._width_px, height_px), interpolation=cv2.INTER_AREA)
-                self._slot.put(freeze(small.astype(np.uint8, copy=False)))
+                self._slot.put(shrink(frame.rgb, width_px=self._width_px))
                 self._doorbell()
                 stopping.wait(_PERIOD_S)
         finally:

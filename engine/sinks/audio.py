@@ -7,7 +7,6 @@ written beside the first and takes its place at the end, so that a failure leave
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import logging
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+
+from engine.files import replacing
 
 __all__ = ["add_audio"]
 
@@ -35,22 +36,22 @@ def add_audio(video: Path, *, source: Path) -> bool:
     Returns:
         whether there is sound now. Missing or unreadable sound is no error: the recording is complete without.
     """
-    part = video.with_name(f"{video.name}.part")
     try:
-        with av.open(str(source)) as heard, av.open(str(video)) as seen:
+        with av.open(str(source)) as heard:
             if not heard.streams.audio or not heard.streams.video:
                 return False
-            with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as joined:
+            # The new file takes its place last: an open one cannot be replaced on Windows.
+            with replacing(video) as part, av.open(str(video)) as seen, _open_out(part) as joined:
                 joined.metadata.update(seen.metadata)
                 _join(seen, heard, joined)
-        part.replace(video)
     except (OSError, av.FFmpegError, ValueError) as error:
         _log.warning("The sound of %s could not be copied: %s", source.name, error)
         return False
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
     return True
+
+
+def _open_out(path: Path) -> OutputContainer:
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
 
 
 def _join(seen: InputContainer, heard: InputContainer, joined: OutputContainer) -> None:

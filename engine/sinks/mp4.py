@@ -24,6 +24,7 @@ from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, Si
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
 from engine.sinks.png import PROVENANCE
 from engine.sinks.recording_file import RecordingFile
+from engine.sinks.sound_track import SoundSource, SoundTrack
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -48,6 +49,7 @@ class Mp4Sink(BaseSink):
     Args:
         path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
         crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
+        sound: a microphone to be heard; the sink closes it.
 
     Raises:
         OutputUnwritable: the file cannot be created.
@@ -56,7 +58,15 @@ class Mp4Sink(BaseSink):
     name = "mp4"
     keeps_every_frame = True
 
-    def __init__(self, path: Path, fps: float = 30.0, *, crf: int = 20, preset: str = "veryfast") -> None:
+    def __init__(
+        self,
+        path: Path,
+        fps: float = 30.0,
+        *,
+        crf: int = 20,
+        preset: str = "veryfast",
+        sound: SoundSource | None = None,
+    ) -> None:
         self.path = Path(path)
         self.count = 0
         self._fps = Fraction(fps).limit_denominator(1001)
@@ -64,9 +74,16 @@ class Mp4Sink(BaseSink):
         self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
         self._file, self._container = self._create()
         self._stream: VideoStream | None = None
+        self._sound = sound
+        self._track: SoundTrack | None = None
         self._size_wh = (0, 0)
         self._first_ns = 0
         self._last_tick = -1
+
+    @property
+    def sound_fault(self) -> str:
+        """Why the sound ended before the pictures; empty where it did not, or there was to be none."""
+        return self._sound.fault if self._sound is not None else ""
 
     def send(self, frame: OutputFrame) -> None:
         """Encode one frame. A frame no later than the one before is shown one tick after it.
@@ -87,6 +104,8 @@ class Mp4Sink(BaseSink):
             picture = av.VideoFrame.from_ndarray(_even(frame.rgb), format="rgb24")
             picture.pts, picture.time_base = tick, Fraction(1, _TICKS_PER_S)
             self._container.mux(self._stream.encode(picture))
+            if self._track is not None:
+                self._track.write(until_ns=frame.captured_ns)
         except (OSError, av.FFmpegError) as error:
             raise self._abandon(error) from error
         self._last_tick = tick
@@ -99,9 +118,14 @@ class Mp4Sink(BaseSink):
             DiskFull: no room for the end; what was written before plays.
         """
         container = self._container
+        if self._sound is not None:
+            self._sound.close()
         if container is None:
             return
         try:
+            if self._track is not None:
+                last_ns = self._first_ns + round((self._last_tick + _TICKS_PER_S / self._fps) / _TICKS_PER_NS)
+                self._track.finish(end_ns=last_ns)
             if self._stream is not None:
                 container.mux(self._stream.encode(None))
             container.close()
@@ -133,10 +157,14 @@ class Mp4Sink(BaseSink):
         stream.gop_size = max(1, round(self._fps))  # one fragment, and one place to seek to, per second
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
         self._size_wh, self._first_ns = (width_px, height_px), frame.captured_ns
+        if self._sound is not None:
+            self._track = SoundTrack(self._sound, container, first_ns=self._first_ns)
         return stream
 
     def _abandon(self, error: Exception) -> SinkError:
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""
+        if self._sound is not None:
+            self._sound.close()
         container, self._container = self._container, None
         fault = self._file.fault
         if fault is None:  # not the file's doing; the end may still be written

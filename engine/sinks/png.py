@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import struct
 import zlib
 from pathlib import Path
 
 from engine.cv import cv2
 from engine.errors import DiskFull
+from engine.files import write_whole
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, unwritable
 from engine.types import OutputFrame
 
@@ -48,13 +47,9 @@ class PngSink(BaseSink):
         """
         require_output_frame(frame)
         path = self.folder / f"frame_{self.count + 1:06d}.png"
-        part = path.with_suffix(".part")
         try:
-            part.write_bytes(png_bytes(frame))
-            os.replace(part, path)
+            write_whole(path, png_bytes(frame))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             if is_disk_full(error):
                 raise DiskFull(
                     f"The disk is full after {self.count} pictures ({self.folder}).",

@@ -8,41 +8,18 @@ that serves to sit right before the camera and no more. The newest view replaces
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.cv import cv2
+from engine.cv import shrink
 from engine.errors import Closed
 from engine.slots import LatestSlot
 from engine.track.calibration import Neutral
-from engine.types import Frame, TrackedMotion, freeze
+from engine.types import Frame, MonitorView, TrackedMotion
 
-__all__ = ["MonitorView", "TrackingMonitor", "shrink"]
+__all__ = ["TrackingMonitor"]
 
 _WIDTH_PX = 320
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MonitorView:
-    """One look at the performer.
-
-    rgb: (h, w, 3) uint8, shrunk. landmarks, neutral: (478, 2) float32 in pixels of `rgb`; None where there are none.
-    """
-
-    rgb: NDArray[np.uint8]
-    landmarks: NDArray[np.float32] | None = None
-    neutral: NDArray[np.float32] | None = None
-
-
-def shrink(rgb: NDArray[np.uint8], *, width_px: int = _WIDTH_PX) -> NDArray[np.uint8]:
-    """Return a picture no wider than `width_px`, read-only."""
-    scale = min(1.0, width_px / rgb.shape[1])
-    size_wh = (round(rgb.shape[1] * scale), max(1, round(rgb.shape[0] * scale)))
-    small = cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA)
-    return cast("NDArray[np.uint8]", freeze(small))
 
 
 class TrackingMonitor:

@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -17,9 +18,13 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from desktop.app import make_window, parse_args
+from desktop.bridge import session as sessions
 from desktop.controller import Controller
 from desktop.settings import AppSettings, Loaded, save_app_settings
 from desktop.widgets.main_window import MainWindow
+from engine.config import OutputSettings
+from tests.helpers.desktop_scene import Scene
+from tests.helpers.scripted import SIZE_WH
 
 __all__: list[str] = []
 
@@ -87,6 +92,17 @@ def controller(qtbot: QtBot, settings_file: Path, tmp_path: Path) -> Iterator[Co
     made.deleteLater()
 
 
+@pytest.fixture
+def scene(controller: Controller, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene(controller, qtbot)
+    monkeypatch.setattr(sessions, "open_session", made.open)
+    live = controller.settings.live
+    # Long silence counts as none: these tests feed the camera frame by frame.
+    waits = replace(live.pipeline, stall_s=60)
+    controller.change(live=replace(live, output=OutputSettings(size_wh=SIZE_WH), pipeline=waits))
+    return made
+
+
 def _is_ours(timer: QObject, window: MainWindow) -> bool:
     """Qt's own widgets keep timers too; ours belong to the window's helpers and to notices."""
-    return timer.parent() in (window.watch, window.look, window.controller)
+    return timer.parent() in (window.watch, window.look, window.controller, *window.controller.children())

@@ -140,7 +140,7 @@ def test_closing_waits_for_tasks_and_for_what_they_start(qtbot: QtBot) -> None:
 
 def test_the_heartbeat_of_the_gui_thread_is_steady_while_frames_come(qtbot: QtBot) -> None:
     """What the window does per frame is short: the picture is wrapped, not copied, and painted once."""
-    from desktop.outputs import card
+    from desktop.bridge.outputs import card
     from desktop.widgets.stage import Stage
 
     stage = Stage()

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage
-from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.controller import Notice
+from desktop.bridge.library import SetCard, coverage_of, model_names, read_cards
+from desktop.bridge.outputs import Vcam, card
 from desktop.figures import FigureMeter, Figures
-from desktop.library import SetCard, coverage_of, model_names, read_cards
-from desktop.outputs import Vcam, card
+from desktop.notice import Notice
 from desktop.theme import DARK, LIGHT, Theme, contrast
 from desktop.widgets.gallery import Gallery
 from desktop.widgets.input_panel import CameraPanel, EnginePanel
@@ -35,7 +35,7 @@ from engine.errors import ShapeError
 from engine.runtime.manifest import list_models
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
-from engine.track.monitor import MonitorView
+from engine.types import MonitorView
 
 LIVE = PipelineState(Phase.RUNNING)
 
@@ -372,3 +372,19 @@ def test_the_help_copies_the_exact_command(qtbot: QtBot) -> None:
     page.show_result("It works.")
     assert page.test_button.isEnabled()
     assert page.result.text() == "It works."
+
+
+def test_the_microphone_is_a_choice_and_none_is_said(qtbot: QtBot) -> None:
+    panel = OutputPanel()
+    qtbot.addWidget(panel)
+    panel.show_microphone("ALSA:Old")
+    panel.show_microphones([("Headset", "ALSA:Headset")], "")
+    assert panel.microphone.currentData() == "ALSA:Old"
+    assert "not connected" in panel.microphone.currentText()
+    with qtbot.waitSignal(panel.microphone_chosen) as chosen:
+        choose(panel.microphone, "Headset")
+    assert chosen.args == ["ALSA:Headset"]
+    panel.show_microphone("")
+    panel.show_microphones([], "No microphone is connected.")
+    assert panel.microphone.currentText() == "No sound"
+    assert any(w.text() == "No microphone is connected." for w in panel.findChildren(QLabel))

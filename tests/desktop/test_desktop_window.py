@@ -15,7 +15,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLineEdit, QListView, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.comparison import compared_models
+from desktop.bridge.comparison import compared_models
 from desktop.settings import AppSettings, load_app_settings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.assets import asset_root
@@ -235,7 +235,7 @@ def test_a_journey_on_the_real_engine(
 def test_models_are_compared_side_by_side(
     open_window: WindowMaker, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.comparison.COMPARED_S", 0.2)
+    monkeypatch.setattr("desktop.bridge.comparison.COMPARED_S", 0.2)
     window = open_window()
     page = window.compare
     window.pages.setCurrentWidget(page)

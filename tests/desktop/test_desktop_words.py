@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 
+from desktop.bridge.vcam import setup_help
 from desktop.figures import FigureMeter
 from desktop.words import (
     Tone,
@@ -16,7 +17,6 @@ from desktop.words import (
     delay_ms,
     delay_words,
     error_words,
-    setup_help,
 )
 from engine import errors
 from engine.errors import CameraMissing, PuppeteerError

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -149,14 +150,14 @@ class TestBuildEngine:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         install(monkeypatch)
-        move = Path.replace
+        move = os.replace
 
-        def refuse(self: Path, target: Path) -> Path:
+        def refuse(part: Path, target: Path) -> None:
             if target.suffix == which:
                 raise OSError(number, "refused")
-            return move(self, target)
+            move(part, target)
 
-        monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(os, "replace", refuse)
         with pytest.raises(kind, match="--out"):
             build(model, tmp_path / "out")
         assert not files_in(tmp_path / "out")

@@ -21,7 +21,6 @@ import pytest
 
 from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, ShapeError
 from engine.sinks import mp4 as mp4_module
-from engine.sinks import png as png_module
 from engine.sinks.memory import MemorySink
 from engine.sinks.mp4 import Mp4Sink
 from engine.sinks.png import PROVENANCE, PngSink
@@ -299,7 +298,7 @@ def test_png_faults_leave_no_half_picture(
     def refuse(source: object, target: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(png_module.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(error, match=words):
         sink.send(marked_frame())
     assert [path.name for path in tmp_path.iterdir()] == ["frame_000001.png"]

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.cv import shrink
 from engine.sinks.lent import LentSink
 from engine.sinks.memory import MemorySink
 from engine.track.calibration import make_neutral
-from engine.track.monitor import TrackingMonitor, shrink
+from engine.track.monitor import TrackingMonitor
 from engine.track.neutral_file import load_neutral, neutral_path, save_neutral
 from engine.watermark.gate import holding_card
 from tests.helpers.scripted import SIZE_WH, ScriptedTracker, driving_frame, make_renderer
@@ -51,7 +52,7 @@ def test_the_monitor_shows_a_lost_face_and_the_ghost() -> None:
 
 
 def test_a_small_picture_is_not_enlarged() -> None:
-    assert shrink(np.zeros((4, 6, 3), np.uint8)).shape == (4, 6, 3)
+    assert shrink(np.zeros((4, 6, 3), np.uint8), width_px=320).shape == (4, 6, 3)
 
 
 def test_a_neutral_pose_is_kept_per_person_and_camera(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config import OutputSettings
+from engine.files import write_whole
 from engine.sinks.base import unwritable
 from engine.types import OutputFrame
 
@@ -67,15 +67,25 @@ def try_virtual_camera(output: OutputSettings, device: str) -> str:
         return f"The driver of {sink.device} took the test picture for {_TEST_S:.0f} s. Other programs can choose it."
 
 
-def open_recording(folder: Path, output: OutputSettings) -> Mp4Sink:
-    """Open an MP4 named after the moment.
+def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -> Mp4Sink:
+    """Open an MP4 named after the moment, with the sound of a microphone where one is named.
 
     Raises:
-        OutputUnwritable: the folder cannot be written.
+        OutputUnwritable: the folder cannot be written. MicrophoneMissing: the microphone cannot be opened; no file is
+        made.
     """
     from engine.sinks.mp4 import Mp4Sink
 
-    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+    if not microphone:
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+    from engine.capture.microphone import open_microphone
+
+    sound = open_microphone(microphone)
+    try:
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, sound=sound)
+    except BaseException:
+        sound.close()
+        raise
 
 
 def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
@@ -87,11 +97,8 @@ def save_snapshot(folder: Path, frame: OutputFrame) -> Path:
     from engine.sinks.png import png_bytes
 
     path = free_name(folder, "png")
-    part = path.with_suffix(".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(png_bytes(frame))
-        os.replace(part, path)
+        write_whole(path, png_bytes(frame))
     except OSError as error:
         raise unwritable(path, error) from error
     return path

@@ -7,18 +7,21 @@ process goes on sending, first the last frame, then the holding card.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop.bridge import Tasks
-from desktop.outputs import Vcam, open_recording, open_virtual_camera
+from desktop.bridge.doorbell import Tasks
+from desktop.bridge.outputs import Vcam, open_recording, open_virtual_camera, save_snapshot
 from desktop.settings import AppSettings
-from engine.errors import Closed
+from desktop.words import Tone
+from engine.errors import Closed, MicrophoneMissing
 from engine.pipeline import Pipeline
 from engine.sinks.base import Sink
 from engine.sinks.lent import LentSink
+from engine.types import OutputFrame
 
 if TYPE_CHECKING:
     from engine.sinks.mp4 import Mp4Sink
@@ -32,12 +35,14 @@ class OutputsOwner(QObject):
 
     Signals:
         vcam(Vcam, str): where the virtual camera is, and its device. recording(Path | None): the file being written.
-        saved(Path): a recording is complete. failed(BaseException): something could not be opened.
+        saved(Path): a recording is complete. told(str, Tone): a word to the user. failed(BaseException): something
+        could not be opened or written.
     """
 
     vcam = Signal(object, str)
     recording = Signal(object)
     saved = Signal(object)
+    told = Signal(str, object)
     failed = Signal(object)
 
     def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
@@ -84,19 +89,30 @@ class OutputsOwner(QObject):
         elif wanted and self._vcam_state is Vcam.CLOSING:
             self._again = settings
 
-    def reopen(self, settings: AppSettings) -> None:
-        """Open the virtual camera anew in another size, where it is on."""
-        if self._vcam_state is Vcam.ON:
-            self._again = settings
+    def follow(self, before: AppSettings, now: AppSettings) -> bool:
+        """Open the virtual camera anew where it is on and settings need that; return whether size or rate changed."""
+        was, output = before.live.output, now.live.output
+        resized = (was.size_wh, was.fps) != (output.size_wh, output.fps)
+        if (resized or before.device != now.device) and self._vcam_state is Vcam.ON:
+            self._again = now
             self._close_vcam()
+        return resized
 
     def start_recording(self, settings: AppSettings) -> None:
         """Write what is sent from now on."""
         if self._mp4 is not None or self._pipeline is None:
             return
-        folder, output = settings.recordings_folder, settings.live.output
+        folder, output, microphone = settings.recordings_folder, settings.live.output, settings.microphone
+
+        def failed(error: BaseException) -> None:
+            if microphone and isinstance(error, MicrophoneMissing):
+                self.told.emit(f"This recording has no sound. {error}", Tone.BAD)
+                self.start_recording(replace(settings, microphone=""))  # pictures are better than nothing
+            else:
+                self._recording_failed(error)
+
         self._tasks.run(
-            "record", lambda: open_recording(folder, output), done=self._recording_opened, failed=self._recording_failed
+            "record", lambda: open_recording(folder, output, microphone), done=self._recording_opened, failed=failed
         )
 
     def stop_recording(self) -> None:
@@ -120,7 +136,19 @@ class OutputsOwner(QObject):
         mp4, self._mp4 = self._mp4, None
         self.recording.emit(None)
         if mp4.count:
+            self.told.emit(f"Recording saved: {mp4.path}", Tone.GOOD)
+            if mp4.sound_fault:
+                self.told.emit(f"The microphone was lost while recording: {mp4.sound_fault}.", Tone.WARN)
             self.saved.emit(mp4.path)
+
+    def save_snapshot(self, frame: OutputFrame, folder: Path) -> None:
+        """Write one frame as a picture."""
+        self._tasks.run(
+            "snapshot",
+            lambda: save_snapshot(folder, frame),
+            done=lambda path: self.told.emit(f"Snapshot saved: {path}", Tone.GOOD),
+            failed=self.failed.emit,
+        )
 
     def close(self) -> None:
         """Close what is open, waiting for it."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from desktop.bridge import Doorbell, Tasks
-from desktop.session import camera_spec
+from desktop.bridge.doorbell import Doorbell, Tasks
+from desktop.bridge.session import camera_spec
 from desktop.words import error_words
 from engine.capture.base import Camera, CameraInfo
 

@@ -12,9 +12,10 @@ from PySide6.QtGui import QImage
 
 from engine.errors import EngineError, PuppeteerError
 from engine.runtime.manifest import list_models, load_manifest
+from engine.runtime.select import BACKENDS
 from engine.sources.library import SourceSetInfo, list_source_sets
 
-__all__ = ["SetCard", "coverage_of", "model_names", "read_cards"]
+__all__ = ["SetCard", "backend_names", "coverage_of", "model_names", "read_cards"]
 
 _MODEL_KINDS = {
     "implicit_warp": "Implicit Warping",
@@ -67,6 +68,11 @@ def model_names() -> list[tuple[str, str]]:
         kind = _MODEL_KINDS.get(manifest.model, manifest.model)
         names.append((f"{kind} – {name}, {manifest.side_px} px", name))
     return sorted(names, key=lambda each: (not each[0].startswith("Implicit"), each[0]))
+
+
+def backend_names() -> list[str]:
+    """Return what a model can be asked to run on; "auto" first."""
+    return list(BACKENDS)
 
 
 def _card(info: SourceSetInfo) -> SetCard:

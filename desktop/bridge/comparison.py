@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop.bridge import Doorbell, Tasks
-from desktop.outputs import free_name
-from desktop.session import camera_spec
+from desktop.bridge.doorbell import Doorbell, Tasks
+from desktop.bridge.outputs import free_name
+from desktop.bridge.session import camera_spec
 from engine.runtime.manifest import list_models, load_manifest
 
 __all__ = ["CompareRun", "compared_models"]

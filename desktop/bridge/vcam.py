@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual camera apart from a run: how to get one on this system. No Qt."""
+
+from __future__ import annotations
+
+import sys
+
+from engine.sinks.virtual_camera import missing_hint
+
+__all__ = ["setup_help"]
+
+
+def setup_help(platform: str = sys.platform) -> list[tuple[str, str]]:
+    """Return the steps that make a virtual camera appear, each with the command to run, which may be empty."""
+    if platform.startswith("linux"):
+        return [
+            ("Install the driver (Debian, Ubuntu; other systems call it v4l2loopback).",
+             "sudo apt install v4l2loopback-dkms"),
+            ("Load it. Do this again after a restart, or make it permanent with the next step.",
+             "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Bunraku"),
+            ("Load it at every start (optional).",
+             "printf 'v4l2loopback\\n' | sudo tee /etc/modules-load.d/v4l2loopback.conf && "
+             "printf 'options v4l2loopback exclusive_caps=1 card_label=Bunraku\\n' | "
+             "sudo tee /etc/modprobe.d/v4l2loopback.conf"),
+            ("Run the test below, switch the virtual camera on, and choose Bunraku as camera in the call program.", ""),
+        ]  # fmt: skip
+    command = "winget install OBSProject.OBSStudio" if platform == "win32" else "brew install --cask obs"
+    return [
+        (missing_hint(platform), command),
+        ("Run the test below, switch the virtual camera on, and choose OBS Virtual Camera in the call program.", ""),
+    ]

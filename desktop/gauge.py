@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at a run's counters twice a second and gives out figures. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop.figures import FigureMeter
+from desktop.run import Run
+from engine.state import Phase, PipelineState
+
+__all__ = ["Gauge"]
+
+_POLL_MS = 500
+
+
+class Gauge(QObject):
+    """Measures while a session is live.
+
+    Args:
+        wanted_fps: says the rate that is asked for. state: says what the window shows.
+
+    Signals:
+        figures(Figures): how the run does.
+    """
+
+    figures = Signal(object)
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        wanted_fps: Callable[[], float],
+        state: Callable[[], PipelineState],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._run, self._wanted_fps, self._state = run, wanted_fps, state
+        self._meter = FigureMeter()
+        self._timer = QTimer(self, interval=_POLL_MS)
+        self._timer.timeout.connect(self._measure)
+        run.opening.connect(self._meter.reset)
+        run.opened.connect(lambda _session: self._timer.start())
+        run.ending.connect(self._timer.stop)
+
+    def _measure(self) -> None:
+        session, state = self._run.session, self._state()
+        if session is not None and state.live:
+            steady = state.phase is Phase.RUNNING
+            self.figures.emit(self._meter.measure(session.stats(), wanted_fps=self._wanted_fps(), steady=steady))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.files import replacing, write_whole
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_text_and_bytes_arrive_and_folders_are_made(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "deep" / "er" / "a.txt"
+    write_whole(path, "Änne", durable=durable)
+    assert path.read_text(encoding="utf-8") == "Änne"
+    write_whole(path, b"\x00\xff", durable=durable)
+    assert path.read_bytes() == b"\x00\xff"
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+
+    def fail(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_block_that_raises_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+
+    def write_half() -> None:
+        with replacing(path) as part:
+            part.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert os.listdir(tmp_path) == []
