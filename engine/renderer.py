@@ -184,21 +184,37 @@ class Renderer:
         self._tracker.reset()
         self._forget_motion()
 
-    def repair(self, stage: str) -> None:
+    def repair(self, stage: str, *, lost: bool = False) -> None:
         """Make the stage anew that has failed; neutral, character, settings and the held picture stay.
 
         A model that looks at the driving picture takes its neutral from the next frame then.
 
+        Args:
+            lost: what is there cannot work again, and may hold the memory that the new one needs: it goes first.
+
         Raises:
-            EngineError: it cannot be made again, and goes on being broken.
+            EngineError: it cannot be made again; the old one stays, unless it was lost.
         """
         if stage == "track" and self._spares.tracker is not None:
             broken_tracker, self._tracker = self._tracker, self._spares.tracker()
             _close_broken(broken_tracker)
         elif stage == "warp" and self._spares.warper is not None:
-            # The broken one goes first: its memory may be what the new one lacks.
-            _close_broken(self._warper)
-            self._take_warper(self._spares.warper())
+            if lost:
+                _close_broken(self._warper)
+            warper = self._spares.warper()
+            try:
+                prepared = warper.prepare(self._source_set) if self._source_set is not None else None
+            except Exception:
+                _close_broken(warper)
+                raise
+            if not lost:
+                _close_broken(self._warper)
+            self._warper = warper
+            self._reader = warper if isinstance(warper, NeedsPortrait) else None
+            if self._reader is not None:
+                self._reader.set_motion(self._settings.motion.motion)
+            if prepared is not None:
+                warper.use(prepared)
         self._forget_motion()
 
     def render(self, frame: Frame) -> OutputFrame:
@@ -266,14 +282,6 @@ class Renderer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _take_warper(self, warper: PortraitWarper) -> None:
-        self._warper = warper
-        self._reader = warper if isinstance(warper, NeedsPortrait) else None
-        if self._reader is not None:
-            self._reader.set_motion(self._settings.motion.motion)
-        if self._source_set is not None:
-            warper.use(warper.prepare(self._source_set))
 
     def _blank(self, at_ns: int) -> OutputFrame:
         self.last_timings = StageTimes()

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
 
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
+    soak.py       soak
     library.py    set list, set show, cameras, doctor
     options.py    the options they share
     guard.py      errors → one sentence and an exit code

@@ -8,10 +8,14 @@ import logging
 import logging.handlers
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["Advance", "log_path", "logging_to_file", "progress", "status_line"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Advance", "log_path", "logging_to_file", "print_tables", "progress", "status_line"]
 
 Advance = Callable[[int, int | None], None]  # (done, total or None where it is unknown)
 
@@ -119,3 +123,14 @@ def status_line(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], N
 
     with Console(stderr=True).status(escape(what)) as status:
         yield lambda text: status.update(escape(text))
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables on stdout."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file or pipe has no width of its own, and a wrapped table cannot be read
+    for table in tables:
+        console.print(table)

@@ -137,7 +137,10 @@ class Pipeline:
     def stats(self) -> PipelineStats:
         """Return times, rates, ages and drops so far."""
         dropped = {outlet.name: outlet.dropped for outlet in self._outlets}
-        return self._stats.snapshot(dropped={"capture": self._frames.dropped, **dropped})
+        waiting = {outlet.name: outlet.waiting for outlet in self._outlets}
+        return self._stats.snapshot(
+            dropped={"capture": self._frames.dropped, **dropped}, waiting={"capture": self._frames.waiting, **waiting}
+        )
 
     def start(self) -> None:
         """Open camera and renderer on their threads and begin; returns at once (see `wait_until_live`).

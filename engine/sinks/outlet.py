@@ -64,6 +64,11 @@ class Outlet:
         """How many frames the sink was too slow for."""
         return self._handover.dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many frames the sink has yet to take."""
+        return self._handover.waiting
+
     def offer(self, frame: OutputFrame) -> None:
         """Hand over a frame; one that has ended takes no more."""
         with contextlib.suppress(Closed):

@@ -158,6 +158,7 @@ class ScriptedWarper:
     """Shows a person of one colour, a little darker with every source set used."""
 
     description = "engine: scripted"
+    side_px = 64
 
     def __init__(self, *, error_at: dict[int, BaseException] | None = None) -> None:
         self.error_at = error_at or {}
@@ -197,8 +198,6 @@ class ScriptedWarper:
 
 class ReadingWarper(ScriptedWarper):
     """A warper that needs the driving portrait, and notes what it is given."""
-
-    side_px = 64
 
     def __init__(self) -> None:
         super().__init__()
