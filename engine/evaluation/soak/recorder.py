@@ -31,6 +31,11 @@ class PieceRecorder:
         self.pieces = self.broken = 0
         self.found = Audited()
 
+    def left(self) -> Mp4Sink | None:
+        """Return the piece that the pipeline's end has closed."""
+        sink, self._sink = self._sink, None
+        return sink
+
     def begin(self) -> None:
         """Record from now on."""
         if self._sink is not None:
@@ -43,18 +48,15 @@ class PieceRecorder:
             return
         self._sink = sink
 
-    def finish(self) -> None:
-        """Finish the piece, look into it, and delete it."""
+    def finish(self) -> Mp4Sink | None:
+        """Finish the piece and return it, for `check`."""
         sink, self._sink = self._sink, None
-        if sink is None:
-            return
-        self._pipeline.remove_sink(sink.name)
-        self.check(sink)
+        if sink is not None:
+            self._pipeline.remove_sink(sink.name)
+        return sink
 
-    def check(self, sink: Mp4Sink | None = None) -> None:
-        """Look into a closed piece; without one, into that which the pipeline's end has closed."""
-        if sink is None:
-            sink, self._sink = self._sink, None
+    def check(self, sink: Mp4Sink | None) -> None:
+        """Look into a closed piece, and delete it."""
         if sink is None or not sink.count:
             return
         self.pieces += 1

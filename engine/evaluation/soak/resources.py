@@ -20,7 +20,8 @@ _OURS = "bunraku-"
 class Sample:
     """One look. at_s: since the start. rss_mb: resident memory. handles: open files, sockets, pipes. threads: of the
     process, native ones included. waiting: frames in all hand-overs. dropped: frames lost so far, since nobody read
-    them in time. age_ms: 95th percentile of a frame's age when its output took it. fps: of the live output."""
+    them in time. age_ms: 95th percentile of a frame's age when its output took it. fps: of the live output. load: of
+    the machine, processes that want a processor, a minute's mean."""
 
     at_s: float
     rss_mb: float
@@ -30,6 +31,7 @@ class Sample:
     dropped: int
     age_ms: float
     fps: float
+    load: float
 
 
 def take_sample(pipeline: Pipeline, *, at_s: float, sink: str) -> Sample:
@@ -49,6 +51,7 @@ def take_sample(pipeline: Pipeline, *, at_s: float, sink: str) -> Sample:
         dropped=sum(stats.dropped.values()),
         age_ms=age.p95_ms if age is not None else 0.0,
         fps=stats.fps.get(sink, 0.0),
+        load=psutil.getloadavg()[0],
     )
 
 

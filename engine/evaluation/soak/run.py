@@ -71,7 +71,7 @@ def run_soak(
     advance: Callable[[int, int | None], None] = lambda _done, _total: None,
     clock: Clock | None = None,
 ) -> SoakReport:
-    """Run for the given time and report.
+    """Run for the given time, or until Ctrl-C, and report.
 
     Args:
         announce: told the engine's line, and each fault. advance: called with (seconds done, seconds in all).
@@ -127,14 +127,16 @@ class _Run:
                     self._inject(self._next_fault(), recorder)
                 self._act()
                 if self._now_s - piece_s > _PIECE_S:
-                    recorder.finish()
+                    recorder.check(recorder.finish())
                     piece_s = self._now_s
+        except KeyboardInterrupt:
+            self._announce("stopped; what was found so far:")
         finally:
             seconds = self._now_s
             failed = "" if self._alive else str(pipeline.state)
             pipeline.stop()
             self._take_events()
-        recorder.check()
+        recorder.check(recorder.left())
         return self._report(engine, seconds, failed, recorder)
 
     @property
@@ -184,13 +186,15 @@ class _Run:
         lasted_s = self._now_s - at_s
         self._board.set(fault.name, False)
         cleared_s = self._now_s
+        torn = None
         if fault.name == "disk-full":  # what a user does: record anew
-            recorder.finish()
+            torn = recorder.finish()
             recorder.begin()
         recovered = self._until(lambda: self._alive and not self._pipeline.state.reasons, _RECOVER_S)
         total = None if recovered is None else self._now_s - cleared_s
         self._episodes.append(Episode(fault.name, at_s, lasted_s, noticed, total))
         words = "not recovered" if total is None else f"recovered in {total:.2f} s"
+        recorder.check(torn)
         self._announce(f"{at_s:8.1f} s  {fault.name}: {'not noticed, ' if noticed is None else ''}{words}")
 
     def _act(self) -> None:
