@@ -75,7 +75,7 @@ def open_recording(folder: Path, output: OutputSettings) -> Mp4Sink:
     """
     from engine.sinks.mp4 import Mp4Sink
 
-    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True)
 
 
 def save_snapshot(folder: Path, frame: OutputFrame) -> Path:

@@ -28,7 +28,7 @@ class PieceRecorder:
     def __init__(self, pipeline: Pipeline, folder: Path, board: Switchboard, *, fps: float) -> None:
         self._pipeline, self._folder, self._board, self._fps = pipeline, folder, board, fps
         self._sink: Mp4Sink | None = None
-        self.pieces = self.broken = 0
+        self._begun = self.pieces = self.broken = 0
         self.found = Audited()
 
     def left(self) -> Mp4Sink | None:
@@ -40,7 +40,8 @@ class PieceRecorder:
         """Record from now on."""
         if self._sink is not None:
             return
-        sink = Mp4Sink(self._folder / f"piece-{self.pieces}.mp4", fps=self._fps)
+        self._begun += 1
+        sink = Mp4Sink(self._folder / f"piece-{self._begun}.mp4", fps=self._fps, live=True)
         try:
             self._pipeline.add_sink(FailingSink(sink, self._board))
         except Closed:
