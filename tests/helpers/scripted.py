@@ -19,6 +19,7 @@ from engine.clock import FakeClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings, MotionSettings, OutputSettings
 from engine.renderer import Renderer
+from engine.stages import Spares
 from engine.types import Frame, OutputFrame, Query, SourceImage, SourceSet, TrackedMotion, WarpedPortrait
 
 __all__ = [
@@ -225,6 +226,7 @@ def make_renderer(
     warper: ScriptedWarper | None = None,
     settings: LiveSettings | None = None,
     clock: FakeClock | None = None,
+    spares: Spares | None = None,
 ) -> Renderer:
     """Return a renderer made of scripted parts and the real compositor and gate."""
     settings = settings or LiveSettings(output=OutputSettings(size_wh=SIZE_WH))
@@ -235,4 +237,5 @@ def make_renderer(
         Compositor(settings.output),
         settings=settings,
         clock=clock,
+        spares=spares,
     )
