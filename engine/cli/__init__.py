@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def stop(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt  # a recording is then closed as with Ctrl-C
 
-    signal.signal(signal.SIGTERM, stop)
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal, too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
         app(args=None if argv is None else list(argv), prog_name="bunraku")
     except SystemExit as end:

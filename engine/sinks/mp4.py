@@ -2,9 +2,9 @@
 """Records H.264 video with the frames' real times; whatever happens, what was written so far plays.
 
 Frames carry the moment at which they were captured, and that is when they are shown: a slow machine records fewer
-frames, not a fast-forward. The file is written in fragments of one second (each with its own index), so a killed
-program or a full disk costs the last second at most; a normal end turns it into an ordinary MP4 for editors that
-dislike fragments.
+frames, not a fast-forward. The file is written in fragments of half a second (each with its own index), so a killed
+program or a full disk costs the last second of a live recording at most; a normal end turns it into an ordinary MP4
+for editors that dislike fragments.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _TICKS_PER_NS = Fraction(_TICKS_PER_S, 1_000_000_000)
 _LONGEST_GAP_NS = 5 * NS_PER_S  # a live run sends a card in every pause; only a sleeping computer leaves such a gap
 _CONTAINER_OPTIONS = {
     "movflags": "+frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented",
+    "frag_duration": "500000",  # µs; a second would be the longest loss, and a frame may be late
     "flush_packets": "1",  # otherwise fragments wait in libavformat's buffer and a kill loses more than one
 }
 
@@ -69,6 +70,8 @@ class Mp4Sink(BaseSink):
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
         self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        if live:  # what the encoder holds back to look ahead is lost with a killed program: at 5 fps three seconds
+            self._encoder_options["tune"] = "zerolatency"
         self._file, self._container = self._create()
         self._stream: VideoStream | None = None
         self._size_wh = (0, 0)
