@@ -9,6 +9,7 @@ last pose is held, then faded to the holding card (`engine.standby`); when the f
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from collections.abc import Callable
@@ -21,7 +22,8 @@ import numpy as np
 from engine.clock import Clock, SystemClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
-from engine.errors import CalibrationRejected, InferenceFailed
+from engine.consent import require_consent
+from engine.errors import CalibrationRejected, ConsentMissing, InferenceFailed
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -31,7 +33,6 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
-from engine.sources.consent import has_consent
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -100,6 +101,11 @@ class Renderer:
         return self._settings
 
     @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None before the first."""
+        return self._source_set
+
+    @property
     def tracking_lost(self) -> bool:
         """Whether the last frame showed no face."""
         return self._face_found is False
@@ -148,7 +154,7 @@ class Renderer:
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
-        self._source_set, self._consented = prepared.source_set, has_consent(prepared.source_set)
+        self._source_set, self._consented = prepared.source_set, _has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -337,6 +343,14 @@ class Renderer:
         if neutral is not None:
             self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
+
+
+def _has_consent(source_set: SourceSet) -> bool:
+    try:
+        require_consent(source_set, datetime.datetime.now().astimezone())
+    except ConsentMissing:
+        return False
+    return True
 
 
 def _close_broken(part: Tracker | PortraitWarper) -> None:

@@ -23,8 +23,16 @@ from typing import Any
 import platformdirs
 
 from engine.clock import NS_PER_S, Clock, SystemClock
-from engine.errors import Closed, FormatRejected, OutputUnwritable, SinkError, VirtualCameraLost, VirtualCameraMissing
-from engine.sinks.base import BaseSink, require_consent, require_output_frame, require_size
+from engine.errors import (
+    Closed,
+    ConsentMissing,
+    FormatRejected,
+    OutputUnwritable,
+    SinkError,
+    VirtualCameraLost,
+    VirtualCameraMissing,
+)
+from engine.sinks.base import BaseSink, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
 from engine.types import OutputFrame
 
@@ -117,6 +125,7 @@ class VirtualCameraSink(BaseSink):
     """
 
     name = "virtual camera"
+    needs_consent = True
 
     def __init__(
         self,
@@ -183,7 +192,11 @@ class VirtualCameraSink(BaseSink):
         if frame.consented:
             self._ring.write(frame)
         self._check_host(self._ring)
-        require_consent(frame, where="The virtual camera")
+        if not frame.consented:
+            raise ConsentMissing(
+                "The virtual camera shows the holding card: the character's set has no valid consent note.",
+                hint="Say by whose leave its pictures are used.",
+            )
 
     def close(self) -> None:
         """Release the device and end the host."""

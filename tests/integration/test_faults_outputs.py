@@ -164,26 +164,48 @@ def test_an_output_with_a_bug_stops_alone_too() -> None:
     assert "buggy failed: ZeroDivisionError" in str(error)
 
 
-def test_a_character_without_consent_does_not_reach_a_call_whichever_way_the_camera_is_attached(call: CallApp) -> None:
+def test_a_character_without_consent_cannot_be_joined_by_a_virtual_camera(call: CallApp) -> None:
     camera, local = _open(call), MemorySink()
-    nameless = make_source_set("stranger")
-    scene = _Scene(local, source_set=nameless)
+    scene = _Scene(local, source_set=make_source_set("stranger"))
     with camera, scene.pipeline:
-        scene.pipeline.add_sink(LentSink(camera))
-        scene.until(lambda state: "virtual camera withheld" in state.reasons, feeding=True)
-        (error,) = {str(error) for error in scene.errors()}
-        assert "does not say by whose leave" in error
-        assert "set.toml" in error
-        with pytest.raises(ConsentMissing):
+        scene.frame()
+        assert local.wait_for(1, _LONG_S), "what stays on this computer is shown"
+        with pytest.raises(ConsentMissing, match="stranger does not say by whose leave"):
+            scene.pipeline.add_sink(LentSink(camera))
+        with pytest.raises(ConsentMissing, match="holding card"):
             camera.send(scene.renderer.render(driving_frame(10_000)))  # past the pipeline
         for _ in range(5):
             assert np.array_equal(call.read(), holding_card(SIZE_WH, "Starting").rgb)
-        assert local.count > 0, "what stays on this computer is shown"
-        scene.pipeline.set_source_set(_consented())
-        scene.until(lambda state: not state.reasons, feeding=True)
-        call.read_until(local.frames[-1].rgb)
-        scene.pipeline.set_source_set(make_source_set("another stranger"))
-        scene.until(lambda state: "virtual camera withheld" in state.reasons, feeding=True)
+
+
+def test_a_change_to_a_character_without_consent_is_refused_and_the_old_one_stays(call: CallApp) -> None:
+    local = MemorySink()
+    scene = _Scene(_open(call), local, source_set=_consented())
+    with scene.pipeline:
+        scene.frame()
+        assert local.wait_for(1, _LONG_S)
+        scene.pipeline.set_source_set(make_source_set("stranger"))
+        for worker in scene.pipeline._sets.workers:
+            assert worker.join(_LONG_S)
+        scene.frame()
+        assert local.wait_for(2, _LONG_S)
+        assert [type(error) for error in scene.errors()] == [ConsentMissing]
+        assert scene.pipeline.source_set is not None
+        assert scene.pipeline.source_set.name == "mara"
+        assert scene.pipeline.state.live
+
+
+@pytest.mark.parametrize("way", ["from the start", "by a command"])
+def test_a_character_without_consent_ends_a_run_into_a_virtual_camera_with_the_card(call: CallApp, way: str) -> None:
+    at_start = way == "from the start"
+    scene = _Scene(_open(call), source_set=make_source_set("stranger") if at_start else _consented())
+    with scene.pipeline:
+        if not at_start:
+            scene.pipeline.command(lambda renderer: renderer.set_source_set(make_source_set("stranger")))
+        scene.frame()
+        assert scene.pipeline.wait(_LONG_S)
+        assert isinstance(scene.pipeline.state.error, ConsentMissing)
+        call.read_until(holding_card(SIZE_WH, "Back in a moment").rgb)
 
 
 def test_a_held_picture_keeps_the_consent_it_was_made_with() -> None:
