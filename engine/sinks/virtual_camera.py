@@ -32,6 +32,7 @@ from engine.errors import (
     VirtualCameraLost,
     VirtualCameraMissing,
 )
+from engine.private import write_private
 from engine.sinks.base import BaseSink, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
 from engine.types import OutputFrame
@@ -292,8 +293,7 @@ def _write_token(path: Path, token: str) -> bool:
     """Announce a new host; return whether an earlier one may still hold the device."""
     with contextlib.suppress(OSError):
         earlier = path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(token, encoding="utf-8")
+        write_private(path, token.encode())
         return earlier
     return False
 

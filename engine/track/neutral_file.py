@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ import numpy as np
 from platformdirs import user_data_path
 
 from engine.errors import ShapeError
+from engine.private import write_private
 from engine.track.calibration import Neutral
 
 __all__ = ["load_neutral", "neutral_path", "save_neutral"]
@@ -43,10 +43,7 @@ def save_neutral(path: Path, neutral: Neutral) -> None:
         resting_openness=neutral.resting_openness,
         quality=np.float64(neutral.quality),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(packed.getvalue())
-    os.replace(part, path)
+    write_private(path, packed.getvalue())
 
 
 def load_neutral(path: Path) -> Neutral | None:
