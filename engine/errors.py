@@ -4,13 +4,12 @@
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
     ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
-    │                          TooManySources, NoFaceInSource, PackInvalid
+    │                          TooManySources, NoFaceInSource, ConsentMissing, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
     │  ├─ MicrophoneMissing 5
-    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
-    │                          ConsentMissing
+    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
     │                          PrecisionLost
@@ -139,6 +138,10 @@ class SourceSetInvalid(SourceError):
     """A set.toml breaks the format."""
 
 
+class ConsentMissing(SourceError):
+    """A source set without a complete, valid consent note was to go to a virtual camera."""
+
+
 class TooManySources(SourceError):
     """A source set holds more pictures than the engine takes."""
 
@@ -225,10 +228,6 @@ class OutputUnwritable(SinkError):
 
 class DiskFull(SinkError):
     """The disk filled up while recording; what was written so far plays."""
-
-
-class ConsentMissing(SinkError):
-    """A character without a consent note does not reach a virtual camera, which shows the holding card instead."""
 
 
 class EngineError(PuppeteerError):

@@ -9,6 +9,7 @@ last pose is held, then faded to the holding card (`engine.standby`); when the f
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from collections.abc import Callable
@@ -21,7 +22,8 @@ import numpy as np
 from engine.clock import Clock, SystemClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
-from engine.errors import CalibrationRejected, InferenceFailed
+from engine.consent import require_consent
+from engine.errors import CalibrationRejected, ConsentMissing, InferenceFailed
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -31,7 +33,6 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
-from engine.sources.consent import has_consent
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -100,6 +101,11 @@ class Renderer:
         return self._settings
 
     @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None before the first."""
+        return self._source_set
+
+    @property
     def tracking_lost(self) -> bool:
         """Whether the last frame showed no face."""
         return self._face_found is False
@@ -148,7 +154,7 @@ class Renderer:
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
-        self._source_set, self._consented = prepared.source_set, has_consent(prepared.source_set)
+        self._source_set, self._consented = prepared.source_set, _has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -184,21 +190,37 @@ class Renderer:
         self._tracker.reset()
         self._forget_motion()
 
-    def repair(self, stage: str) -> None:
+    def repair(self, stage: str, *, lost: bool = False) -> None:
         """Make the stage anew that has failed; neutral, character, settings and the held picture stay.
 
         A model that looks at the driving picture takes its neutral from the next frame then.
 
+        Args:
+            lost: what is there cannot work again, and may hold the memory that the new one needs: it goes first.
+
         Raises:
-            EngineError: it cannot be made again, and goes on being broken.
+            EngineError: it cannot be made again; the old one stays, unless it was lost.
         """
         if stage == "track" and self._spares.tracker is not None:
             broken_tracker, self._tracker = self._tracker, self._spares.tracker()
             _close_broken(broken_tracker)
         elif stage == "warp" and self._spares.warper is not None:
-            # The broken one goes first: its memory may be what the new one lacks.
-            _close_broken(self._warper)
-            self._take_warper(self._spares.warper())
+            if lost:
+                _close_broken(self._warper)
+            warper = self._spares.warper()
+            try:
+                prepared = warper.prepare(self._source_set) if self._source_set is not None else None
+            except Exception:
+                _close_broken(warper)
+                raise
+            if not lost:
+                _close_broken(self._warper)
+            self._warper = warper
+            self._reader = warper if isinstance(warper, NeedsPortrait) else None
+            if self._reader is not None:
+                self._reader.set_motion(self._settings.motion.motion)
+            if prepared is not None:
+                warper.use(prepared)
         self._forget_motion()
 
     def render(self, frame: Frame) -> OutputFrame:
@@ -267,14 +289,6 @@ class Renderer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _take_warper(self, warper: PortraitWarper) -> None:
-        self._warper = warper
-        self._reader = warper if isinstance(warper, NeedsPortrait) else None
-        if self._reader is not None:
-            self._reader.set_motion(self._settings.motion.motion)
-        if self._source_set is not None:
-            warper.use(warper.prepare(self._source_set))
-
     def _blank(self, at_ns: int) -> OutputFrame:
         self.last_timings = StageTimes()
         return self._standby.blank(at_ns)
@@ -329,6 +343,14 @@ class Renderer:
         if neutral is not None:
             self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
+
+
+def _has_consent(source_set: SourceSet) -> bool:
+    try:
+        require_consent(source_set, datetime.datetime.now().astimezone())
+    except ConsentMissing:
+        return False
+    return True
 
 
 def _close_broken(part: Tracker | PortraitWarper) -> None:

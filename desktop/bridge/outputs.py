@@ -77,12 +77,12 @@ def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -
     from engine.sinks.mp4 import Mp4Sink
 
     if not microphone:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True)
     from engine.capture.microphone import open_microphone
 
     sound = open_microphone(microphone)
     try:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, sound=sound)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, sound=sound)
     except BaseException:
         sound.close()
         raise

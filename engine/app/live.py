@@ -81,4 +81,4 @@ def _open_sinks(job: LiveJob) -> Iterator[BaseSink]:
         card = holding_card(output.size_wh, _STARTING)
         yield VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
     if job.out is not None:
-        yield Mp4Sink(job.out, fps=output.fps)
+        yield Mp4Sink(job.out, fps=output.fps, live=True)

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
 
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
+    soak.py       soak
     library.py    set list, set show, cameras, doctor
     options.py    the options they share
     guard.py      errors → one sentence and an exit code
@@ -27,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def stop(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt  # a recording is then closed as with Ctrl-C
 
-    signal.signal(signal.SIGTERM, stop)
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal, too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
         app(args=None if argv is None else list(argv), prog_name="bunraku")
     except SystemExit as end:

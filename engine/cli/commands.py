@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import library, measure
+from engine.cli import library, measure, soak
 from engine.cli.guard import INTERRUPTED, debug_wanted, guarded
 from engine.cli.options import (
     AbsoluteOption,
@@ -45,6 +45,7 @@ app.add_typer(library.set_app, name="set")
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)
+app.command("soak")(soak.soak)
 app.command("cameras")(library.cameras)
 app.command("doctor")(library.doctor)
 

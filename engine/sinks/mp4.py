@@ -2,9 +2,9 @@
 """Records H.264 video with the frames' real times; whatever happens, what was written so far plays.
 
 Frames carry the moment at which they were captured, and that is when they are shown: a slow machine records fewer
-frames, not a fast-forward. The file is written in fragments of one second (each with its own index), so a killed
-program or a full disk costs the last second at most; a normal end turns it into an ordinary MP4 for editors that
-dislike fragments.
+frames, not a fast-forward. The file is written in fragments of half a second (each with its own index), so a killed
+program or a full disk costs the last second of a live recording at most; a normal end turns it into an ordinary MP4
+for editors that dislike fragments.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from engine.clock import NS_PER_S
 from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SinkError
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
 from engine.sinks.png import PROVENANCE
@@ -37,8 +38,10 @@ _log = logging.getLogger(__name__)
 
 _TICKS_PER_S = 90_000  # the usual MPEG time base: divides 24, 25, 30 and 60 fps without remainder
 _TICKS_PER_NS = Fraction(_TICKS_PER_S, 1_000_000_000)
+_LONGEST_GAP_NS = 5 * NS_PER_S  # a live run sends a card in every pause; only a sleeping computer leaves such a gap
 _CONTAINER_OPTIONS = {
     "movflags": "+frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented",
+    "frag_duration": "500000",  # µs; a second would be the longest loss, and a frame may be late
     "flush_packets": "1",  # otherwise fragments wait in libavformat's buffer and a kill loses more than one
 }
 
@@ -49,6 +52,8 @@ class Mp4Sink(BaseSink):
     Args:
         path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
         crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
+        live: frames come from a running pipeline, so that a gap of more than five seconds means that the computer
+            slept; it is cut.
         sound: a microphone to be heard; the sink closes it.
 
     Raises:
@@ -65,19 +70,23 @@ class Mp4Sink(BaseSink):
         *,
         crf: int = 20,
         preset: str = "veryfast",
+        live: bool = False,
         sound: SoundSource | None = None,
     ) -> None:
         self.path = Path(path)
         self.count = 0
+        self._live = live
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
         self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        if live:  # what the encoder holds back to look ahead is lost with a killed program: at 5 fps three seconds
+            self._encoder_options["tune"] = "zerolatency"
         self._file, self._container = self._create()
         self._stream: VideoStream | None = None
         self._sound = sound
         self._track: SoundTrack | None = None
         self._size_wh = (0, 0)
-        self._first_ns = 0
+        self._first_ns = self._last_ns = 0
         self._last_tick = -1
 
     @property
@@ -100,7 +109,7 @@ class Mp4Sink(BaseSink):
             if self._stream is None:
                 self._stream = self._begin(self._container, frame)
             require_size(frame, self._size_wh, where="The recording")
-            tick = max(self._last_tick + 1, round((frame.captured_ns - self._first_ns) * _TICKS_PER_NS))
+            tick = self._tick_of(frame.captured_ns)
             picture = av.VideoFrame.from_ndarray(_even(frame.rgb), format="rgb24")
             picture.pts, picture.time_base = tick, Fraction(1, _TICKS_PER_S)
             self._container.mux(self._stream.encode(picture))
@@ -156,10 +165,19 @@ class Mp4Sink(BaseSink):
         stream.pix_fmt = "yuv420p"
         stream.gop_size = max(1, round(self._fps))  # one fragment, and one place to seek to, per second
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
-        self._size_wh, self._first_ns = (width_px, height_px), frame.captured_ns
+        self._size_wh = (width_px, height_px)
+        self._first_ns = self._last_ns = frame.captured_ns
         if self._sound is not None:
             self._track = SoundTrack(self._sound, container, first_ns=self._first_ns)
         return stream
+
+    def _tick_of(self, captured_ns: int) -> int:
+        """Return when a frame is shown: hours of a standing picture are not what happened while a computer slept."""
+        gap_ns = captured_ns - self._last_ns
+        if self._live and not -_LONGEST_GAP_NS <= gap_ns <= _LONGEST_GAP_NS:
+            self._first_ns += gap_ns - round(NS_PER_S / self._fps)
+        self._last_ns = captured_ns
+        return max(self._last_tick + 1, round((captured_ns - self._first_ns) * _TICKS_PER_NS))
 
     def _abandon(self, error: Exception) -> SinkError:
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""
