@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget, 
 from desktop.bridge.cameras import CameraLook, CameraWatch
 from desktop.bridge.comparison import CompareRun
 from desktop.bridge.library import SetCard, backend_names, model_names, read_cards
+from desktop.bridge.live_comparison import LiveComparing
 from desktop.bridge.outputs import Vcam, try_virtual_camera
 from desktop.bridge.vcam import setup_help
 from desktop.controller import Controller
@@ -43,6 +44,7 @@ class MainWindow(QMainWindow):
         self.look = CameraLook(controller.tasks, self)
         self.settings_menu = SettingsMenu(controller, self)
         self.comparison = CompareRun(controller.tasks, self)
+        self.comparing = LiveComparing(controller.run, controller.keeper, controller.shown, controller.tasks, self)
         self.result_look = CameraLook(controller.tasks, self, width_px=1280)
         self.live = LivePage(model_names(), backend_names())
         self.presenter = LivePresenter(self.live, controller, self)
@@ -100,6 +102,7 @@ class MainWindow(QMainWindow):
         self.controller.change(window=bytes(self.saveGeometry().toBase64().data()).decode("ascii"), panes=panes)
         self.watch.end()
         self.comparison.cancel()
+        self.comparing.close()
         for look in (self.look, self.result_look):
             look.close()
         self.controller.close()
@@ -120,6 +123,11 @@ class MainWindow(QMainWindow):
         self.first_run.set_chosen.connect(controller.select_set)
         self.first_run.done.connect(self._accept)
         self.compare.wanted.connect(self._compare)
+        self.compare.live_wanted.connect(self._compare_live)
+        self.comparing.frame.connect(self.compare.show_frame)
+        self.comparing.figures.connect(self.compare.show_figures)
+        self.comparing.running_changed.connect(self.compare.show_live)
+        self.comparing.failed.connect(lambda error: self.compare.say(error_words(error)))
         self.vcam_help.test.connect(self._test_vcam)
 
     def _make_shortcuts(self) -> None:
@@ -165,6 +173,16 @@ class MainWindow(QMainWindow):
         self.controller.change(accepted=True)
         self.pages.setCurrentWidget(self.live)
         self.controller.start()
+
+    def _compare_live(self, wanted: bool) -> None:
+        if not wanted:
+            self.comparing.end()
+            return
+        self.controller.start()
+        if self.controller.running:
+            self.comparing.begin()
+        else:
+            self.compare.say("Choose a camera and a character on the main page first.")
 
     def _compare(self, driver: str) -> None:
         settings = self.controller.settings

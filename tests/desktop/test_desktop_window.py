@@ -23,6 +23,7 @@ from engine.config import LiveSettings, OutputSettings
 from engine.state import Phase
 from engine.types import OutputFrame
 from engine.watermark.gate import has_mark
+from tests.helpers.desktop_scene import FakeVcam
 
 WAIT_MS = 240_000
 WindowMaker = Callable[..., MainWindow]
@@ -251,6 +252,55 @@ def test_models_are_compared_side_by_side(
         assert stream.width / stream.height > (len(compared_models()) + 1) * 0.6
     page.back.click()
     assert window.pages.currentWidget() is window.live
+
+
+@pytest.mark.slow
+def test_models_are_compared_live_and_panic_covers_that_too(
+    open_window: WindowMaker, settings_file: Path, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from desktop.bridge import outputs_owner
+
+    driver = asset_root() / "source_sets" / "otto.bunraku" / "front.webp"
+    live = LiveSettings(output=OutputSettings(size_wh=(320, 180), fps=5))
+    save_app_settings(
+        AppSettings(str(driver), "amara", accepted=True, recordings=str(tmp_path), live=live), settings_file
+    )
+    sent: list[OutputFrame] = []
+
+    class Spy(FakeVcam):
+        def send(self, frame: OutputFrame) -> None:
+            super().send(frame)
+            sent.append(frame)
+
+    monkeypatch.setattr(outputs_owner, "open_virtual_camera", lambda output, _device: Spy(output.size_wh))
+    window = open_window()
+    page, controller = window.compare, window.controller
+    window.presenter.switch_vcam(True)
+    window.pages.setCurrentWidget(page)
+    shown: list[OutputFrame] = []
+    window.comparing.frame.connect(shown.append)
+    page.live.click()
+    assert page.live.text() == "Stop comparing"
+    assert not page.demo.isEnabled()
+    qtbot.waitUntil(lambda: "fv2v" in page.state.text(), timeout=WAIT_MS)
+    height, width = shown[-1].rgb.shape[:2]
+    assert width / height > 3.5, "sources, you, three models"
+    assert page.stage.frame is shown[-1]
+    assert has_mark(shown[-1].rgb)
+
+    controller.panic()
+    assert shown[-1].rgb.shape[:2] == (180, 320), "the holding card, at once"
+    hidden = len(shown)
+    count = len(sent)
+    qtbot.waitUntil(lambda: len(sent) > count + 3, timeout=WAIT_MS)
+    assert len(shown) == hidden, "nothing comes after"
+    controller.show_again()
+    qtbot.waitUntil(lambda: len(shown) > hidden, timeout=WAIT_MS)
+
+    page.back.click()
+    assert not window.comparing.running
+    assert {frame.rgb.shape for frame in sent} == {(180, 320, 3)}, "the comparison went to no output"
+    window.close()
 
 
 @pytest.mark.slow
