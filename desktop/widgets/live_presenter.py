@@ -69,6 +69,11 @@ class LivePresenter(QObject):
         controller.outputs.vcam.connect(page.transport.show_vcam)
         controller.outputs.vcam.connect(self._remember_vcam)
         controller.outputs.recording.connect(page.transport.show_recording)
+        engines = controller.engines
+        engines.status.connect(lambda found: page.engine.show_engine(found.words, can_build=bool(found.flavour)))
+        engines.build.progress.connect(page.engine.show_progress)
+        engines.build.running_changed.connect(page.engine.show_building)
+        page.sections["engine"].toggled.connect(lambda is_open: engines.look() if is_open else None)
         calibration = controller.calibration
         calibration.counting.connect(lambda left: page.stage.show_words(str(left) if left else "Hold still", _CALM))
         calibration.accepted.connect(self._show_calibrated)
@@ -97,6 +102,8 @@ class LivePresenter(QObject):
         page.camera.watch.connect(controller.watch_performer)
         page.engine.model_chosen.connect(lambda model: controller.change(model=model))
         page.engine.backend_chosen.connect(lambda backend: controller.change(backend=backend))
+        page.engine.build.connect(controller.engines.begin)
+        page.engine.cancel_build.connect(controller.engines.build.cancel)
         page.motion.changed.connect(lambda name, value: controller.change_motion(**{name: value}))
         page.motion.mirrored.connect(lambda on: controller.change_output(mirrored=on))
         page.motion.reset.connect(self._reset_motion)

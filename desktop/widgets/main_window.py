@@ -95,6 +95,8 @@ class MainWindow(QMainWindow):
         else:
             self.pages.setCurrentWidget(self.first_run)
             self.first_run.begin()
+        if not settings.accepted or self.live.sections["engine"].is_open:
+            self.controller.engines.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window, end everything."""
@@ -122,6 +124,9 @@ class MainWindow(QMainWindow):
         self.first_run.camera_chosen.connect(lambda camera: controller.change(camera=camera))
         self.first_run.set_chosen.connect(controller.select_set)
         self.first_run.done.connect(self._accept)
+        controller.engines.status.connect(
+            lambda found: self.first_run.offer_build(bool(found.flavour and found.gpu and not found.built))
+        )
         self.compare.wanted.connect(self._compare)
         self.compare.live_wanted.connect(self._compare_live)
         self.comparing.frame.connect(self.compare.show_frame)
@@ -171,6 +176,8 @@ class MainWindow(QMainWindow):
 
     def _accept(self) -> None:
         self.controller.change(accepted=True)
+        if self.first_run.build_wanted:
+            self.controller.engines.begin(only_here=True)
         self.pages.setCurrentWidget(self.live)
         self.controller.start()
 
