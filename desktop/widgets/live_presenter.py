@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject
 
 from desktop.bridge.outputs import Vcam
 from desktop.bridge.sound import microphone_names
+from desktop.bridge.vcam import virtual_camera_names
 from desktop.controller import Controller
 from desktop.diagnostics import diagnostics
 from desktop.figures import Figures
@@ -93,7 +94,7 @@ class LivePresenter(QObject):
         transport.show_again.connect(controller.show_again)
         page.theme_button.clicked.connect(self.switch_theme)
         page.sections["plots"].toggled.connect(self._toggle_plots)
-        page.sections["output"].toggled.connect(self._look_for_microphones)
+        page.sections["output"].toggled.connect(self._look_for_devices)
 
     def _wire_panels(self) -> None:
         controller, page = self.controller, self.page
@@ -110,6 +111,7 @@ class LivePresenter(QObject):
         page.background.chosen.connect(lambda value: controller.change_output(background=value))
         page.background.picture_chosen.connect(controller.choose_background)
         page.output.changed.connect(lambda name, value: controller.change_output(**{name: value}))
+        page.output.device_chosen.connect(lambda device: controller.change(device=device))
         page.output.microphone_chosen.connect(lambda microphone: controller.change(microphone=microphone))
         page.output.folder_chosen.connect(lambda path: controller.change(recordings=str(path)))
 
@@ -143,6 +145,7 @@ class LivePresenter(QObject):
         page.background.show_settings(output.background)
         page.output.show_settings(output, settings.recordings_folder)
         page.output.show_microphone(settings.microphone)
+        page.output.show_device(settings.device)
         page.gallery.show_current(settings.source_set)
 
     def _show_calibrated(self, quality: float) -> None:
@@ -157,15 +160,12 @@ class LivePresenter(QObject):
         if state in (Vcam.ON, Vcam.OFF):
             self.controller.change(virtual_camera=state is Vcam.ON)
 
-    def _look_for_microphones(self, is_open: bool) -> None:
+    def _look_for_devices(self, is_open: bool) -> None:
         """Look when they are about to be seen: PortAudio counts devices only when asked to, which takes a moment."""
         if is_open:
-            self.controller.tasks.run(
-                "microphones",
-                microphone_names,
-                done=lambda found: self.page.output.show_microphones(*found),
-                failed=self.controller.tell_error,
-            )
+            tasks, output, failed = self.controller.tasks, self.page.output, self.controller.tell_error
+            tasks.run("microphones", microphone_names, done=lambda it: output.show_microphones(*it), failed=failed)
+            tasks.run("virtual cameras", virtual_camera_names, done=output.show_devices, failed=failed)
 
     def _toggle_plots(self, is_open: bool) -> None:
         if is_open:

@@ -13,8 +13,8 @@ from desktop.bridge.cameras import CameraLook, CameraWatch
 from desktop.bridge.comparison import CompareRun
 from desktop.bridge.library import SetCard, backend_names, model_names, read_cards
 from desktop.bridge.live_comparison import LiveComparing
-from desktop.bridge.outputs import Vcam, try_virtual_camera
-from desktop.bridge.vcam import setup_help
+from desktop.bridge.outputs import Vcam
+from desktop.bridge.vcam import setup_help, try_virtual_camera
 from desktop.controller import Controller
 from desktop.settings import PROFILE_KEYS, AppSettings
 from desktop.theme import apply_theme, theme_named
