@@ -108,7 +108,8 @@ class ComparePage(QWidget):
     def show_figures(self, took_ms: Mapping[str, float], fps: float) -> None:
         """Show what each model takes."""
         each = " · ".join(f"{title} {ms:.0f} ms" for title, ms in took_ms.items())
-        self._say(f"{each}  –  {fps:.1f} comparisons a second, resting as long as they take")
+        rate = f"{fps:.1f} comparisons a second" if fps >= 1 else f"one comparison every {1 / fps:.0f} s" if fps else ""
+        self._say("  –  ".join(part for part in (each, rate) if part))
 
     def say(self, text: str) -> None:
         """Show a sentence below the picture."""

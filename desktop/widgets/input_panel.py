@@ -116,6 +116,9 @@ class CameraPanel(QWidget):
 class EnginePanel(QWidget):
     """Which model draws, on what.
 
+    Args:
+        models: (what to show, name). backends: names.
+
     Signals:
         model_chosen(str), backend_chosen(str): the user chose. build, cancel_build: engines for the GPU.
     """
@@ -127,7 +130,7 @@ class EnginePanel(QWidget):
 
     def __init__(self, models: list[tuple[str, str]], backends: list[str]) -> None:
         super().__init__()
-        self.model = Choice("Model", [(text, name) for name, text in models], hint="What draws the character")
+        self.model = Choice("Model", list(models), hint="What draws the character")
         self.model.chosen.connect(self.model_chosen.emit)
         named = [("Automatic" if name == "auto" else name, name) for name in backends]
         self.backend = Choice("Back-end", list(named), hint="What the model runs on; automatic takes the fastest here")

@@ -196,11 +196,12 @@ def test_the_camera_panel(qtbot: QtBot) -> None:
 
 
 def test_the_engine_panel(qtbot: QtBot) -> None:
-    panel = EnginePanel([("lite", "lite"), ("lite-512", "lite-512")], ["auto", "openvino"])
+    panel = EnginePanel([("Small", "lite"), ("Large", "lite-512")], ["auto", "openvino"])
     qtbot.addWidget(panel)
     panel.show_settings("lite", "auto")
+    assert panel.model.currentText() == "Small"
     with qtbot.waitSignal(panel.model_chosen) as told:
-        choose(panel.model, "lite-512")
+        choose(panel.model, "Large")
     assert told.args == ["lite-512"]
     with qtbot.waitSignal(panel.backend_chosen) as told:
         choose(panel.backend, "openvino")

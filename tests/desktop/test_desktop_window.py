@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The window: keyboard, names for screen readers, first run, settings, and one journey on the real engine."""
+"""The window: keyboard, names for screen readers, first run, settings, comparisons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -16,11 +15,10 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLine
 from pytestqt.qtbot import QtBot
 
 from desktop.bridge.comparison import compared_models
-from desktop.settings import AppSettings, load_app_settings, save_app_settings
+from desktop.settings import AppSettings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.assets import asset_root
 from engine.config import LiveSettings, OutputSettings
-from engine.state import Phase
 from engine.types import OutputFrame
 from engine.watermark.gate import has_mark
 from tests.helpers.desktop_scene import FakeVcam
@@ -163,73 +161,6 @@ def test_diagnostics_hold_figures_but_no_folder(open_window: WindowMaker, tmp_pa
     assert "PySide6-Essentials" in text
     assert "secret" not in text
     assert str(tmp_path) not in text
-
-
-@pytest.mark.slow
-def test_a_journey_on_the_real_engine(
-    open_window: WindowMaker, settings_file: Path, tmp_path: Path, qtbot: QtBot
-) -> None:
-    """Start, be the character, switch the set, record, hide, show, stop, quit; nothing raw is ever shown."""
-    driver = asset_root() / "source_sets" / "otto.bunraku" / "front.webp"
-    live = LiveSettings(output=OutputSettings(size_wh=(320, 180), fps=10))
-    save_app_settings(
-        AppSettings(str(driver), "amara", accepted=True, recordings=str(tmp_path), live=live), settings_file
-    )
-    window = open_window()
-    controller, page = window.controller, window.live
-    frames: list[OutputFrame] = []
-    notices: list[str] = []
-    shown: list[str] = []
-    controller.frame.connect(frames.append)
-    controller.notice.connect(lambda notice: notices.append(notice.text))
-    controller.set_shown.connect(shown.append)
-    card = page.stage.frame
-    assert card is not None
-
-    def character_is_shown() -> bool:
-        now = page.stage.frame
-        assert now is not None
-        return float(np.abs(now.rgb.astype(int) - card.rgb.astype(int)).mean()) > 12
-
-    page.transport.start_button.click()
-    assert page.chip.text() == "OPENING"
-    qtbot.waitUntil(character_is_shown, timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: "openvino" in controller.description, timeout=WAIT_MS)
-    as_amara = page.stage.frame
-
-    qtbot.keyClick(page.stage, Qt.Key.Key_2)
-    second = page.gallery.names[1]
-    qtbot.waitUntil(lambda: shown[-1:] == [second], timeout=WAIT_MS)
-    count = len(frames)
-    qtbot.waitUntil(lambda: len(frames) > count + 1, timeout=WAIT_MS)
-    assert as_amara is not None
-    assert np.abs(frames[-1].rgb.astype(int) - as_amara.rgb.astype(int)).mean() > 3, "another character"
-
-    page.transport.record_button.click()
-    qtbot.waitUntil(lambda: controller.outputs.recording_path is not None, timeout=WAIT_MS)
-    count = len(frames)
-    qtbot.waitUntil(lambda: len(frames) > count + 3, timeout=WAIT_MS)
-    with qtbot.waitSignal(controller.outputs.saved, timeout=WAIT_MS) as saved:
-        page.transport.record_button.click()
-
-    qtbot.keyClick(page.stage, Qt.Key.Key_Escape)
-    qtbot.keyClick(page.stage, Qt.Key.Key_Escape)
-    assert page.chip.text() == "HIDDEN"
-    assert not character_is_shown(), "at once"
-    count = len(frames)
-    qtbot.waitUntil(lambda: len(frames) > count + 1, timeout=WAIT_MS)
-    assert not character_is_shown(), "and from the engine too"
-    page.transport.panic_button.click()
-    qtbot.waitUntil(character_is_shown, timeout=WAIT_MS)
-
-    page.transport.start_button.click()
-    qtbot.waitUntil(lambda: controller.current.phase is Phase.IDLE, timeout=WAIT_MS)
-    window.close()
-    with av.open(str(saved.args[0])) as recording:
-        assert sum(1 for _ in recording.decode(video=0)) >= 2
-    assert all(has_mark(frame.rgb) for frame in frames[1:])
-    assert load_app_settings(settings_file).settings.source_set == second
-    assert not [text for text in notices if "unexpected" in text], notices
 
 
 @pytest.mark.slow
