@@ -75,6 +75,10 @@ class MainWindow(QMainWindow):
         self.pages.addWidget(page)
         self.menu.addAction(title, lambda: self.pages.setCurrentWidget(page)).triggered.connect(lambda: on_shown())
 
+    def refresh_sets(self) -> None:
+        """Read the source sets again: at the start, and whenever one was made, changed or removed."""
+        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+
     def begin(self) -> None:
         """Show what is, and the first-run page where it is the first run."""
         settings = self.controller.settings
@@ -87,7 +91,7 @@ class MainWindow(QMainWindow):
             self.live.open_plots(theme_named(settings.theme))
         self.controller.greet()
         self.watch.begin()
-        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+        self.refresh_sets()
         if settings.virtual_camera:
             self.presenter.switch_vcam(True)
         if settings.accepted:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from engine.capture.base import CameraInfo
 from engine.config import WATERMARK_CORNERS, MotionSettings, OutputSettings
 from engine.errors import ShapeError
 from engine.runtime.manifest import list_models
+from engine.sources.library import SourceSetInfo
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
 from engine.types import MonitorView
@@ -288,8 +290,10 @@ def test_the_built_in_sets_have_thumbnails_and_badges(qapp: object) -> None:
     assert amara.thumbnail is not None
     assert not amara.thumbnail.isNull()
     assert amara.badge.startswith("8 pictures")
-    assert coverage_of(["front.png"]) == ()
-    assert coverage_of(["left.png", "mouth_open.png", "eyes_closed.webp"]) == ("turns", "mouth", "eyes")
+    plain = SourceSetInfo("plain", Path("plain"), 1, pictures=("front.png",))
+    assert coverage_of(plain) == ()
+    rich = replace(plain, pictures=("left.png", "mouth_open.png", "eyes_closed.webp"))
+    assert coverage_of(rich) == ("turns", "mouth", "eyes")
 
 
 def test_the_shipped_models_are_offered_by_what_they_are() -> None:

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from desktop.bridge.comparison import compared_models
 from desktop.settings import AppSettings, save_app_settings
 from desktop.widgets.main_window import MainWindow
+from desktop.widgets.vcam_help import VcamHelp
 from engine.assets import asset_root
 from engine.config import LiveSettings, OutputSettings
 from engine.types import OutputFrame
@@ -151,6 +152,24 @@ def test_settings_move_and_reset(open_window: WindowMaker, tmp_path: Path) -> No
     window.settings_menu.import_from(tmp_path / "bad.json")
     assert "newer Bunraku" in window.live.notices.texts[0]
     assert window.controller.settings.live.motion.head == 0.25
+
+
+def test_a_reset_leaves_this_machine_alone_and_a_page_can_be_added(open_window: WindowMaker, qtbot: QtBot) -> None:
+    window = open_window()
+    window.controller.change(microphone="ALSA:Headset", device="/dev/video9", virtual_camera=True, theme="light")
+    window.settings_menu.reset()
+    now = window.controller.settings
+    assert (now.microphone, now.device, now.virtual_camera) == ("ALSA:Headset", "/dev/video9", True)
+    assert (now.theme, now.accepted, now.source_set) == ("dark", True, "amara")
+
+    shown: list[bool] = []
+    page = VcamHelp([])
+    window.add_page(page, "Another page…", on_shown=lambda: shown.append(True))
+    next(action for action in window.menu.actions() if action.text() == "Another page…").trigger()
+    assert window.pages.currentWidget() is page
+    assert shown == [True]
+    page.back.click()
+    assert window.pages.currentWidget() is window.live
 
 
 def test_diagnostics_hold_figures_but_no_folder(open_window: WindowMaker, tmp_path: Path) -> None:
