@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -46,9 +45,13 @@ class SetCard:
     problem: str = ""
 
 
-def coverage_of(pictures: Sequence[str]) -> tuple[str, ...]:
-    """Return which kinds of change the pictures' names tell of: "turns", "mouth", "eyes"."""
-    names = [name.lower() for name in pictures]
+def coverage_of(info: SourceSetInfo) -> tuple[str, ...]:
+    """Return what a set's pictures cover, in words for the badge: of "turns", "mouth", "eyes".
+
+    The one source of the badge. It goes by the pictures' names; whatever judges the pictures themselves takes its place
+    here.
+    """
+    names = [name.lower() for name in info.pictures]
     return tuple(kind for kind, words in _KINDS.items() if any(word in name for name in names for word in words))
 
 
@@ -79,7 +82,7 @@ def _card(info: SourceSetInfo) -> SetCard:
     title = info.title or info.name
     if info.problem:
         return SetCard(info.name, title, "Cannot be used", info.problem, problem=info.problem)
-    kinds = coverage_of(info.pictures)
+    kinds = coverage_of(info)
     count = f"{info.count} picture{'s' if info.count != 1 else ''}"
     badge = f"{count}\n{' · '.join(kinds)}" if kinds else count
     covers = ", ".join(kinds) if kinds else "a front view"

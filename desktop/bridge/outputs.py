@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from engine.sinks.mp4 import Mp4Sink
     from engine.sinks.virtual_camera import VirtualCameraSink
 
-__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot", "try_virtual_camera"]
-
-_TEST_S = 3.0
-_TEST_STEP_S = 0.1
+__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot"]
 
 
 class Vcam(enum.Enum):
@@ -50,21 +47,6 @@ def open_virtual_camera(output: OutputSettings, device: str) -> VirtualCameraSin
     from engine.sinks.virtual_camera import VirtualCameraSink
 
     return VirtualCameraSink(*output.size_wh, output.fps, device=device or None, card=card(output, "Starting"))
-
-
-def try_virtual_camera(output: OutputSettings, device: str) -> str:
-    """Send a test card for some seconds and return in words what happened.
-
-    Raises:
-        SinkError: the camera cannot be opened, or its driver takes no picture.
-    """
-    with open_virtual_camera(output, device) as sink:
-        picture = card(output, "This is the test picture")
-        ends_s = time.monotonic() + _TEST_S
-        while time.monotonic() < ends_s:
-            sink.send(picture)
-            time.sleep(_TEST_STEP_S)
-        return f"The driver of {sink.device} took the test picture for {_TEST_S:.0f} s. Other programs can choose it."
 
 
 def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -> Mp4Sink:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from engine.capture.base import CameraInfo
 from engine.config import WATERMARK_CORNERS, MotionSettings, OutputSettings
 from engine.errors import ShapeError
 from engine.runtime.manifest import list_models
+from engine.sources.library import SourceSetInfo
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
 from engine.types import MonitorView
@@ -196,11 +198,12 @@ def test_the_camera_panel(qtbot: QtBot) -> None:
 
 
 def test_the_engine_panel(qtbot: QtBot) -> None:
-    panel = EnginePanel([("lite", "lite"), ("lite-512", "lite-512")], ["auto", "openvino"])
+    panel = EnginePanel([("Small", "lite"), ("Large", "lite-512")], ["auto", "openvino"])
     qtbot.addWidget(panel)
     panel.show_settings("lite", "auto")
+    assert panel.model.currentText() == "Small"
     with qtbot.waitSignal(panel.model_chosen) as told:
-        choose(panel.model, "lite-512")
+        choose(panel.model, "Large")
     assert told.args == ["lite-512"]
     with qtbot.waitSignal(panel.backend_chosen) as told:
         choose(panel.backend, "openvino")
@@ -287,8 +290,10 @@ def test_the_built_in_sets_have_thumbnails_and_badges(qapp: object) -> None:
     assert amara.thumbnail is not None
     assert not amara.thumbnail.isNull()
     assert amara.badge.startswith("8 pictures")
-    assert coverage_of(["front.png"]) == ()
-    assert coverage_of(["left.png", "mouth_open.png", "eyes_closed.webp"]) == ("turns", "mouth", "eyes")
+    plain = SourceSetInfo("plain", Path("plain"), 1, pictures=("front.png",))
+    assert coverage_of(plain) == ()
+    rich = replace(plain, pictures=("left.png", "mouth_open.png", "eyes_closed.webp"))
+    assert coverage_of(rich) == ("turns", "mouth", "eyes")
 
 
 def test_the_shipped_models_are_offered_by_what_they_are() -> None:
@@ -388,3 +393,14 @@ def test_the_microphone_is_a_choice_and_none_is_said(qtbot: QtBot) -> None:
     panel.show_microphones([], "No microphone is connected.")
     assert panel.microphone.currentText() == "No sound"
     assert any(w.text() == "No microphone is connected." for w in panel.findChildren(QLabel))
+
+
+def test_the_virtual_camera_is_a_choice_where_there_are_several(qtbot: QtBot) -> None:
+    panel = OutputPanel()
+    qtbot.addWidget(panel)
+    panel.show_device("/dev/video8")
+    panel.show_devices([("Bunraku (/dev/video9)", "/dev/video9")])
+    assert panel.device.currentText() == "/dev/video8 (not there)"
+    with qtbot.waitSignal(panel.device_chosen) as chosen:
+        choose(panel.device, "Bunraku (/dev/video9)")
+    assert chosen.args == ["/dev/video9"]
