@@ -175,7 +175,10 @@ class Mp4Sink(BaseSink):
         """Return when a frame is shown: hours of a standing picture are not what happened while a computer slept."""
         gap_ns = captured_ns - self._last_ns
         if self._live and not -_LONGEST_GAP_NS <= gap_ns <= _LONGEST_GAP_NS:
-            self._first_ns += gap_ns - round(NS_PER_S / self._fps)
+            cut_ns = gap_ns - round(NS_PER_S / self._fps)
+            self._first_ns += cut_ns
+            if self._track is not None:
+                self._track.cut(from_ns=self._last_ns, gap_ns=cut_ns)
         self._last_ns = captured_ns
         return max(self._last_tick + 1, round((captured_ns - self._first_ns) * _TICKS_PER_NS))
 

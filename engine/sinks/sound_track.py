@@ -88,6 +88,11 @@ class SoundTrack:
                 self._waiting.appendleft(SoundBlock(rest_ns, block.samples[count:]))
             self._place(SoundBlock(block.at_ns, block.samples[:count]))
 
+    def cut(self, *, from_ns: int, gap_ns: int) -> None:
+        """Leave out a time in which nothing was recorded: what comes after it follows on what was heard before."""
+        self.write(until_ns=from_ns)
+        self._first_ns += gap_ns
+
     def finish(self, *, end_ns: int) -> None:
         """Write what is left before the end, with silence where nothing was heard, and end the stream."""
         last = self._sample_at(end_ns)
