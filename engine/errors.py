@@ -3,8 +3,8 @@
 
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
-    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
-    │                          TooManySources, NoFaceInSource, PackInvalid
+    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid, SourceSetExists,
+    │                          TooManySources, NoFaceInSource, ConsentMissing, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled
@@ -36,6 +36,7 @@ __all__ = [
     "Closed",
     "ConfigError",
     "ConfigVersionError",
+    "ConsentMissing",
     "CudaError",
     "DeviceError",
     "DiskFull",
@@ -62,6 +63,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
+    "SourceSetExists",
     "SourceSetInvalid",
     "SourceSetMissing",
     "SourceUnreadable",
@@ -132,6 +134,14 @@ class SourceSetEmpty(SourceError):
 
 class SourceSetInvalid(SourceError):
     """A set.toml breaks the format."""
+
+
+class SourceSetExists(SourceError):
+    """A set of this name is there already and is not replaced unasked."""
+
+
+class ConsentMissing(SourceError):
+    """A source set without a complete, valid consent note was to go to a virtual camera."""
 
 
 class TooManySources(SourceError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from engine.assets import asset_root
+from engine.consent import Consent
 from engine.errors import PuppeteerError, SourceSetMissing
 from engine.sources.manifest import suggest
 from engine.sources.source_set import read_manifest
@@ -39,7 +40,7 @@ class SourceSetInfo:
     author: str = ""
     licence: str = ""
     origin: str = ""
-    consent: str = ""
+    consent: Consent = Consent()
     pictures: tuple[str, ...] = ()
     builtin: bool = False
     problem: str = ""
@@ -87,7 +88,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         author=manifest.author,
         licence=manifest.licence,
         origin=manifest.origin,
-        consent=manifest.consent.describe(),
+        consent=manifest.note,
         pictures=tuple(Path(entry.file).name for entry in manifest.enabled),
         builtin=builtin,
         problem="" if manifest.enabled else "It has no picture to use.",
