@@ -18,11 +18,11 @@ from engine.sources.manifest import suggest
 from engine.sources.source_set import read_manifest
 from engine.sources.store import SET_FILE, open_store
 
-__all__ = ["SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
+__all__ = ["SUFFIX", "SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
 
 log = logging.getLogger(__name__)
 
-_SUFFIX = ".bunraku"
+SUFFIX = ".bunraku"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def list_source_sets(folders: Sequence[Path] | None = None) -> list[SourceSetInf
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
-            if path.name.endswith((_SUFFIX, f"{_SUFFIX}.zip")) or (path / SET_FILE).is_file():
+            if path.name.endswith((SUFFIX, f"{SUFFIX}.zip")) or (path / SET_FILE).is_file():
                 info = describe_source_set(path)
                 if info.name in infos:
                     log.warning("Two source sets are called %s; %s is not listed", info.name, path)
@@ -78,7 +78,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         with closing(open_store(path)) as store:
             manifest = read_manifest(store)
     except PuppeteerError as error:
-        name = path.name.removesuffix(".zip").removesuffix(_SUFFIX)
+        name = path.name.removesuffix(".zip").removesuffix(SUFFIX)
         return SourceSetInfo(name, path, 0, builtin=builtin, problem=str(error))
     return SourceSetInfo(
         name=manifest.name,
