@@ -39,7 +39,8 @@ from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral
 from engine.track.drift import DriftWatch
 from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
-from engine.warp.base import NeedsPortrait
+from engine.warp.base import NeedsPortrait, ShowsSources
+from engine.warp.heat import tint
 from engine.watermark.card import draw_card
 from engine.watermark.gate import seal
 
@@ -113,6 +114,9 @@ class Renderer:
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
 
+    Attributes:
+        monitor: see `Monitor`. shows_sources: draw the character in the colours of the pictures its pixels come from
+            (`engine.warp.heat`), between two frames; set it on the render thread.
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
 
@@ -133,6 +137,7 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
+        self.shows_sources = False
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
@@ -257,6 +262,8 @@ class Renderer:
             query = replace(query, portrait=self._crop.cut(frame.rgb, motion.landmarks_px))
         retargeted_ns = time.perf_counter_ns()
         portrait = self._warper.warp(query)
+        if self.shows_sources and isinstance(self._warper, ShowsSources):
+            portrait = replace(portrait, rgba=tint(portrait.rgba, self._warper.source_shares()))
         warped_ns = time.perf_counter_ns()
         self._picture = self._compositor.compose(portrait).rgb
         composed_ns = time.perf_counter_ns()

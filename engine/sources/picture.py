@@ -28,6 +28,7 @@ __all__ = [
     "WORKING_SIDE_PX",
     "Picture",
     "decode_picture",
+    "is_animation",
     "read_picture",
     "read_picture_bytes",
     "unreadable",
@@ -79,6 +80,15 @@ def read_picture(path: Path) -> Picture:
         SourceUnreadable: missing, empty, corrupt, truncated, too large, too small or not a picture.
     """
     return decode_picture(read_picture_bytes(path), label=str(path))
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a picture file holds several frames; False for one that cannot be read at all."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return _is_animated(image)
+    except Exception:  # noqa: BLE001 - `read_picture` has a sentence for each of them
+        return False
 
 
 def read_picture_bytes(path: Path) -> bytes:
