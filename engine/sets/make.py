@@ -34,7 +34,7 @@ from engine.sources.picture import (
 from engine.track.base import Tracker
 from engine.types import MAX_SOURCES
 
-__all__ = ["Added", "Instruments", "Skipped", "VIDEO_SUFFIXES", "add_files", "encode_picture", "new_draft", "picture_entry"]
+__all__ = ["Added", "Instruments", "Skipped", "VIDEO_SUFFIXES", "add_files", "clean_picture", "encode_picture", "new_draft", "picture_entry"]
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".gif")
 _JPEG_QUALITY = 95
@@ -170,7 +170,7 @@ def _is_video(path: Path) -> bool:
 def _from_file(
     path: Path, analyser: SourceAnalyser, cache_dir: Path, skipped: list[Skipped]
 ) -> tuple[PictureEntry, bytes]:
-    data, suffix = _clean(read_picture_bytes(path), label=str(path))
+    data, suffix = clean_picture(read_picture_bytes(path), label=str(path))
     entry = PictureEntry(f"{tidy_name(path.stem, fallback='picture')}{suffix}")
     try:
         _landmarks(data, label=str(path), analyser=analyser, cache_dir=cache_dir)
@@ -180,7 +180,7 @@ def _from_file(
     return entry, data
 
 
-def _clean(data: bytes, *, label: str) -> tuple[bytes, str]:
+def clean_picture(data: bytes, *, label: str) -> tuple[bytes, str]:
     """Return a picture's file without what it tells beside the picture; one that tells nothing stays as it is."""
     picture = decode_picture(data, label=label)
     with Image.open(io.BytesIO(data)) as image:

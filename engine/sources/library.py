@@ -29,7 +29,7 @@ SUFFIX = ".bunraku"
 class SourceSetInfo:
     """What is known of a set without reading its pictures.
 
-    name: what `--set` takes. count: pictures in use. builtin: ships with the program. problem: why it cannot be
+    name: what `--set` takes. count: pictures in use, `pictures`; `disabled` are switched off. builtin: ships with the program. problem: why it cannot be
     used, empty when it can.
     """
 
@@ -42,6 +42,7 @@ class SourceSetInfo:
     origin: str = ""
     consent: Consent = Consent()
     pictures: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
     builtin: bool = False
     problem: str = ""
 
@@ -90,6 +91,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         origin=manifest.origin,
         consent=manifest.note,
         pictures=tuple(Path(entry.file).name for entry in manifest.enabled),
+        disabled=tuple(Path(entry.file).name for entry in manifest.pictures if not entry.enabled),
         builtin=builtin,
         problem="" if manifest.enabled else "It has no picture to use.",
     )
