@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,15 +68,15 @@ def try_virtual_camera(output: OutputSettings, device: str) -> str:
         return f"The driver of {sink.device} took the test picture for {_TEST_S:.0f} s. Other programs can choose it."
 
 
-def open_recording(folder: Path, output: OutputSettings) -> Mp4Sink:
-    """Open an MP4 named after the moment.
+def open_recording(folder: Path, output: OutputSettings, notes: Mapping[str, str] | None = None) -> Mp4Sink:
+    """Open an MP4 named after the moment; notes: what its metadata says of the character.
 
     Raises:
         OutputUnwritable: the folder cannot be written.
     """
     from engine.sinks.mp4 import Mp4Sink
 
-    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+    return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, notes=notes)
 
 
 def save_snapshot(folder: Path, frame: OutputFrame) -> Path:

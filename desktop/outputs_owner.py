@@ -15,7 +15,8 @@ from PySide6.QtCore import QObject, Signal
 from desktop.bridge import Tasks
 from desktop.outputs import Vcam, open_recording, open_virtual_camera
 from desktop.settings import AppSettings
-from engine.errors import Closed
+from engine.consent import recording_notes
+from engine.errors import Closed, ConsentMissing
 from engine.pipeline import Pipeline
 from engine.sinks.base import Sink
 from engine.sinks.lent import LentSink
@@ -95,8 +96,13 @@ class OutputsOwner(QObject):
         if self._mp4 is not None or self._pipeline is None:
             return
         folder, output = settings.recordings_folder, settings.live.output
+        shown = self._pipeline.source_set
+        notes = recording_notes(shown) if shown is not None else {}
         self._tasks.run(
-            "record", lambda: open_recording(folder, output), done=self._recording_opened, failed=self._recording_failed
+            "record",
+            lambda: open_recording(folder, output, notes),
+            done=self._recording_opened,
+            failed=self._recording_failed,
         )
 
     def stop_recording(self) -> None:
@@ -185,6 +191,11 @@ class OutputsOwner(QObject):
             return False
         try:
             self._pipeline.add_sink(sink)
+        except ConsentMissing as error:
+            self._wanted = False
+            self.failed.emit(error)
+            self._close_vcam()
+            return False
         except (Closed, ValueError):  # it has ended, or got this sink when it was built
             return False
         return True

@@ -15,7 +15,16 @@ from typing import Protocol
 
 from engine.errors import ConsentMissing
 
-__all__ = ["CONSENT_KINDS", "UNTIL_WITHDRAWN", "Consent", "Noted", "parse_until", "recording_notes", "require_consent"]
+__all__ = [
+    "CONSENT_KINDS",
+    "NO_NOTE",
+    "UNTIL_WITHDRAWN",
+    "Consent",
+    "Noted",
+    "parse_until",
+    "recording_notes",
+    "require_consent",
+]
 
 CONSENT_KINDS = ("mine", "consented", "synthetic", "licensed")
 UNTIL_WITHDRAWN = "withdrawn"  # instead of a date: until the person takes it back
@@ -66,6 +75,9 @@ class Consent:
         return last is not None and today > last
 
 
+NO_NOTE = Consent()
+
+
 class Noted(Protocol):
     """Whatever carries a note: a loaded `SourceSet` or what is known of one (`SourceSetInfo`)."""
 
@@ -102,7 +114,8 @@ def require_consent(source_set: Noted, now: datetime.datetime) -> None:
     lacking = note.missing()
     if lacking == ("kind",):
         raise _refused(
-            f"Source set {name} does not say by whose leave its pictures are used, so it cannot go to the virtual camera",
+            f"Source set {name} does not say by whose leave its pictures are used, "
+            "so it cannot go to the virtual camera",
             f"Say it once: bunraku set edit {name} --consent mine (or consented, synthetic, licensed).",
             name,
             "none",
@@ -132,7 +145,10 @@ def require_consent(source_set: Noted, now: datetime.datetime) -> None:
 def recording_notes(source_set: Noted) -> Mapping[str, str]:
     """Return what a recording's metadata says of the character: MP4 keys → text."""
     note = source_set.consent.describe()
-    return {"description": f"Character: {source_set.name}"[:_LONGEST_NOTE], "copyright": f"Consent: {note}"[:_LONGEST_NOTE]}
+    return {
+        "description": f"Character: {source_set.name}"[:_LONGEST_NOTE],
+        "copyright": f"Consent: {note}"[:_LONGEST_NOTE],
+    }
 
 
 def _refused(what: str, hint: str, name: str, reason: str) -> ConsentMissing:

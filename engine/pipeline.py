@@ -6,11 +6,14 @@
 
 Whatever happens on the way in, frames keep going out: a silent camera means held pose, fade and holding card; an
 error means the holding card and the state `failed`. Only `OutputFrame`s leave the render thread, so no driving frame
-can reach a sink. A pipeline runs once: `start`, then `stop`; make a new one to run again.
+can reach a sink. A character whose set has no complete consent note is not sent to a sink that asks for one: a change
+to it is refused, and so is such a sink while it is shown. A pipeline runs once: `start`, then `stop`; make a new one
+to run again.
 """
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +25,7 @@ from engine.capture.base import Camera
 from engine.capture.feed import CameraFeed
 from engine.clock import Clock, SystemClock
 from engine.config import LiveSettings
+from engine.consent import require_consent
 from engine.errors import Closed, InvalidSetting, SinkError
 from engine.events import Failed, Finished, PipelineEvent, ThreadStuck
 from engine.renderer import WAITING, Renderer
@@ -96,6 +100,7 @@ class Pipeline:
         self._loading = 2  # capture and render have something to open
         self._running_outlets = len(self._outlets)
         self._newest_set = 0
+        self._cleared: SourceSet | None = None  # the last set whose consent note was found good
         self._started = False
         self._live = threading.Event()
         self._ended = threading.Event()
@@ -110,6 +115,12 @@ class Pipeline:
         """The run's first line, e.g. `engine: openvino …`; empty while loading."""
         renderer = self._renderer
         return renderer.description if renderer is not None else ""
+
+    @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None while loading."""
+        renderer = self._renderer
+        return getattr(renderer, "source_set", None)
 
     @property
     def neutral(self) -> Neutral | None:
@@ -211,18 +222,32 @@ class Pipeline:
         self.command(use)
 
     def set_source_set(self, source_set: SourceSet) -> None:
-        """Change the character: prepared beside the running one, switched between two frames; the latest call wins."""
+        """Change the character: prepared beside the running one, switched between two frames; the latest call wins.
+
+        One that may not go to a sink in use is refused with a `Warned` event, and the old one stays.
+        """
         with self._lock:
             self._newest_set = mine = self._newest_set + 1
 
         def prepare(stopping: threading.Event) -> None:
+            self._clear(source_set)
             renderer = self._renderer
             if renderer is None:
-                self.command(lambda renderer: renderer.set_source_set(source_set))
+
+                def load(renderer: Renderer) -> None:
+                    self._clear(source_set)
+                    renderer.set_source_set(source_set)
+
+                self.command(load)
                 return
             prepared = renderer.prepare(source_set)
+
+            def use(renderer: Renderer) -> None:
+                self._clear(source_set)  # a sink that asks for consent may have come meanwhile
+                renderer.use(prepared)
+
             if mine == self._newest_set and not stopping.is_set():
-                self.command(lambda renderer: renderer.use(prepared))
+                self.command(use)
 
         worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
         self._preparing = [*(one for one in self._preparing if one.alive), worker]
@@ -233,7 +258,11 @@ class Pipeline:
 
         Raises:
             ValueError: a sink of this name is there already. Closed: the pipeline has ended; the sink stays open.
+            ConsentMissing: the sink asks for a consent note that the character's set does not have; it stays open.
         """
+        shown = self.source_set
+        if shown is not None and getattr(sink, "needs_consent", False):
+            require_consent(shown, _now())
         with self._lock:
             if any(outlet.name == sink.name for outlet in self._outlets):
                 raise ValueError(f"there is a sink called {sink.name} already")
@@ -316,6 +345,7 @@ class Pipeline:
             except Closed:
                 return
             self._run_commands(renderer)  # after the wait: what was asked for meanwhile holds for this very frame
+            self._require_cleared(renderer)
             silent = frame is None
             self._status.note(states.CAMERA_STALLED, silent)
             if frame is None:
@@ -334,6 +364,22 @@ class Pipeline:
                 command(renderer)
             except Exception as error:  # noqa: BLE001 - a refused setting or set must not end the show
                 self._status.warn("command", error)
+
+    def _require_cleared(self, renderer: Renderer) -> None:
+        """The last line: whatever way a set or a sink came in, nothing is sent without a note.
+
+        Raises:
+            ConsentMissing: the run ends with the holding card.
+        """
+        shown: SourceSet | None = getattr(renderer, "source_set", None)
+        if shown is not None and shown is not self._cleared:
+            self._clear(shown)
+
+    def _clear(self, source_set: SourceSet) -> None:
+        """Let a set pass to the sinks in use, or raise `ConsentMissing`."""
+        if any(outlet.needs_consent for outlet in self._outlets):
+            require_consent(source_set, _now())
+            self._cleared = source_set
 
     def _hand_out(self, output: OutputFrame) -> None:
         for outlet in self._outlets:
@@ -415,3 +461,7 @@ class Pipeline:
         for outlet in self._outlets:
             outlet.close_unstarted()
         self._end()
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now().astimezone()  # a consent ends with the day where the performer sits

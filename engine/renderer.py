@@ -147,12 +147,18 @@ class Renderer:
         self._output_ns = 0
         self._shown: float | None = None  # share of the character against the card; None before the first frame
         self._face_found: bool | None = None
+        self._source_set: SourceSet | None = None
         self.set_settings(self._settings)
 
     @property
     def settings(self) -> LiveSettings:
         """The settings in force."""
         return self._settings
+
+    @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None before the first."""
+        return self._source_set
 
     @property
     def tracking_lost(self) -> bool:
@@ -201,6 +207,7 @@ class Renderer:
         """Show another character from the next frame on."""
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
+        self._source_set = prepared.source_set
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 

@@ -12,6 +12,7 @@ from engine.cli.guard import guarded
 
 __all__ = ["cameras", "doctor"]
 
+
 @guarded
 def cameras() -> None:
     """List the cameras, id first."""

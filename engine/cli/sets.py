@@ -52,7 +52,9 @@ _UntilOption = Annotated[
     typer.Option("--until", metavar="DATE|withdrawn", help="consented: last day, such as 2027-01-31, or withdrawn."),
 ]
 _ScopeOption = Annotated[str | None, typer.Option("--scope", help="consented: to what.")]
-_SourceOption = Annotated[str | None, typer.Option("--source", help="synthetic, licensed: where the pictures are from.")]
+_SourceOption = Annotated[
+    str | None, typer.Option("--source", help="synthetic, licensed: where the pictures are from.")
+]
 _LicenceOption = Annotated[str | None, typer.Option("--licence", help="synthetic, licensed: under which licence.")]
 _ColourOption = Annotated[
     bool | None,
@@ -189,8 +191,9 @@ def set_check(
         if report.coverage is not None:
             cover = report.coverage
             typer.echo(
-                f"{report.name}: {len(report.covered)} pictures in use, covers {cover.score:.0%}; head {cover.yaw_deg[0]:+.0f}° "
-                f"to {cover.yaw_deg[1]:+.0f}° sideways, {cover.pitch_deg[0]:+.0f}° to {cover.pitch_deg[1]:+.0f}° up"
+                f"{report.name}: {len(report.covered)} pictures in use, covers {cover.score:.0%}; "
+                f"head {cover.yaw_deg[0]:+.0f}° to {cover.yaw_deg[1]:+.0f}° sideways, "
+                f"{cover.pitch_deg[0]:+.0f}° to {cover.pitch_deg[1]:+.0f}° up"
             )
         width = max((len(verdict.file) for verdict in report.verdicts), default=0)
         for verdict in report.verdicts:
@@ -251,7 +254,14 @@ def set_edit(
     path = _own_folder(name)
     draft = open_draft(path)
     note = _note(
-        draft.manifest.consent, consent=consent, who=who, how=how, until=until, scope=scope, source=source, licence=licence
+        draft.manifest.consent,
+        consent=consent,
+        who=who,
+        how=how,
+        until=until,
+        scope=scope,
+        source=source,
+        licence=licence,
     )
     draft = _described(draft, title=title, author=author, note=note, colour_match=colour_match)
     for file in on or ():
@@ -279,7 +289,9 @@ def set_edit(
 @guarded
 def set_export(
     name: _NameArgument,
-    out: Annotated[Path | None, typer.Argument(metavar="FILE.bunraku.zip", help="Default: NAME.bunraku.zip here.")] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="FILE.bunraku.zip", help="Default: NAME.bunraku.zip here.")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the file.")] = False,
 ) -> None:
     """Pack a set into one file to give away.
@@ -352,12 +364,12 @@ def _cropped(draft: SetDraft, text: str) -> SetDraft:
     from engine.sources.manifest import Crop
 
     file, _, box = text.rpartition("=")
+    what = f"--crop must be PICTURE=X,Y,SIZE such as front=0.5,0.4,0.8, or PICTURE=auto, got {text!r}"
+    if not file:
+        raise InvalidSetting(f"{what}.", name="crop", value=text)
     try:
         crop = None if box == "auto" else Crop(*(float(part) for part in box.split(",")))
-        if not file:
-            raise ValueError("no picture named")
     except (ValueError, TypeError) as error:
-        what = f"--crop must be PICTURE=X,Y,SIZE such as front=0.5,0.4,0.8, or PICTURE=auto, got {text!r}"
         raise InvalidSetting(f"{what}: {error}.", name="crop", value=text) from error
     return draft.cropped(file, crop)
 

@@ -27,6 +27,7 @@ from engine.sources.picture import decode_picture
 __all__ = ["MAX_PICTURES", "export_set", "import_set", "read_foreign"]
 
 MAX_PICTURES = 64  # in a set, enabled or not
+_MOST_WORK = 160_000_000  # pixels in all: sixteen photographs of 40 megapixels, or some five seconds of decoding
 
 Advance = Callable[[int, int | None], None]
 
@@ -96,6 +97,11 @@ def read_foreign(path: Path, *, advance: Advance = lambda _done, _total: None) -
     if sum(len(data) for data in draft.files.values()) > MAX_TOTAL_BYTES:
         what = f"The pictures of source set {path.name} are too large: expected at most {MAX_TOTAL_BYTES >> 20} MiB."
         raise SourceSetInvalid(what, hint=f"Make them smaller. ({path})", path=str(path))
+    work = sum(_work(data) for data in draft.files.values())
+    if work > _MOST_WORK:
+        what = f"The pictures of source set {path.name} have too many pixels: expected at most {_MOST_WORK // 10**6} million"
+        hint = f"Make them smaller; 1024 x 1024 is plenty. ({path})"
+        raise SourceSetInvalid(f"{what}, got {work // 10**6}.", hint=hint, path=str(path))
     pictures: list[tuple[PictureEntry, bytes]] = []
     for done, entry in enumerate(draft.entries):
         advance(done, count)
@@ -108,10 +114,27 @@ def read_foreign(path: Path, *, advance: Advance = lambda _done, _total: None) -
     return bare.with_pictures(pictures)
 
 
+def _work(data: bytes) -> int:
+    """Return how many pixels must be decoded; a JPEG is decoded smaller. 0 for what is no picture, which is told later."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.width * image.height // (4 if image.format in ("JPEG", "MPO") else 1)
+    except Exception:  # noqa: BLE001 - `decode_picture` has a sentence for each of them
+        return 0
+
+
 def _suffix(data: bytes) -> str:
     """Return the suffix of what a picture's bytes really are."""
     with Image.open(io.BytesIO(data)) as image:
-        kinds = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
+        kinds = {
+            "PNG": ".png",
+            "JPEG": ".jpg",
+            "MPO": ".jpg",
+            "WEBP": ".webp",
+            "BMP": ".bmp",
+            "TIFF": ".tif",
+            "GIF": ".gif",
+        }
         return kinds.get(image.format or "", ".img")
 
 

@@ -49,10 +49,15 @@ class Sink(Protocol):
 
 
 class BaseSink:
-    """The context-manager half of a sink."""
+    """The context-manager half of a sink.
+
+    needs_consent: whether its frames reach other people as if they came from a camera, for which the character's set
+    must carry a complete consent note (`engine.consent.require_consent`; the pipeline asks).
+    """
 
     name = "sink"
     keeps_every_frame = False
+    needs_consent = False
 
     def send(self, frame: OutputFrame) -> None:
         """Take one frame."""

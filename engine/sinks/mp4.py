@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class Mp4Sink(BaseSink):
     Args:
         path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
         crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
+        notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character.
 
     Raises:
         OutputUnwritable: the file cannot be created.
@@ -56,8 +58,17 @@ class Mp4Sink(BaseSink):
     name = "mp4"
     keeps_every_frame = True
 
-    def __init__(self, path: Path, fps: float = 30.0, *, crf: int = 20, preset: str = "veryfast") -> None:
+    def __init__(
+        self,
+        path: Path,
+        fps: float = 30.0,
+        *,
+        crf: int = 20,
+        preset: str = "veryfast",
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._notes = dict(notes or {})
         self.count = 0
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
@@ -120,7 +131,7 @@ class Mp4Sink(BaseSink):
         except OSError as error:
             raise unwritable(self.path, error) from error
         container = av.open(file, "w", format="mp4", options=_CONTAINER_OPTIONS)
-        container.metadata["comment"] = PROVENANCE
+        container.metadata.update({**self._notes, "comment": PROVENANCE})
         return file, container
 
     def _begin(self, container: OutputContainer, frame: OutputFrame) -> VideoStream:

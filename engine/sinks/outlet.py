@@ -47,6 +47,7 @@ class Outlet:
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.name, self.broken = sink.name, False
+        self.needs_consent: bool = getattr(sink, "needs_consent", False)
         self.worker = Worker(f"sink {sink.name}", self._run, on_error=on_error)
         self._sink = sink
         self._handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame] = (

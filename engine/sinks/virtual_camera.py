@@ -115,6 +115,7 @@ class VirtualCameraSink(BaseSink):
     """
 
     name = "virtual camera"
+    needs_consent = True
 
     def __init__(
         self,
