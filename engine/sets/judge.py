@@ -54,8 +54,8 @@ class Issue:
 class Verdict:
     """One picture. words: what it shows. issues: what is wrong with it. blur: 0 sharp to 1. rebuilt: from the others.
 
-    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: how far its face shape is from
-    the others', in units of what one person varies; NaN for a picture alone.
+    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: see
+    `engine.sets.person.person_distance`; NaN for fewer than three pictures.
     """
 
     file: str
@@ -254,11 +254,11 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
         )
     for index, file in enumerate(covered):
         person = person_distance(identities, index)
-        if person > SAME_PERSON_BELOW and len(covered) > 2:
+        if person > SAME_PERSON_BELOW:
             more[file].append(
                 Issue(
                     "other_person",
-                    f"Its face is built differently ({person:.1f}, one person varies below {SAME_PERSON_BELOW:g}): "
+                    f"Its face is built differently ({person:.2f}, one person varies below {SAME_PERSON_BELOW:g}): "
                     "does it show somebody else, or through another lens?",
                 )
             )
