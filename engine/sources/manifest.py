@@ -239,7 +239,7 @@ def _picture(data: object, index: int, label: str) -> PictureEntry:
     if not file:
         raise _invalid(label, f"has no file in {where}", 'Add: file = "..."')
     crop = _crop(table.get("crop", dict, {}), f"{where}.crop", label)
-    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop)
+    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop=crop)
 
 
 def _crop(data: Mapping[str, Any], where: str, label: str) -> Crop | None:
