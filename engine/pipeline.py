@@ -300,6 +300,10 @@ class Pipeline:
         for trouble in ("lost", "stopped"):
             self._status.note(f"{name} {trouble}", False)
 
+    def show_sources(self, wanted: bool) -> None:
+        """Draw the character in the colours of the pictures its pixels come from; a model that cannot is `Warned`."""
+        self.command(lambda renderer: renderer.show_sources(wanted))
+
     def calibrate(self, *, keep_trying: bool = False) -> None:
         """Take the performer's neutral pose from the next half second of frames."""
         self.command(lambda renderer: renderer.start_calibration(keep_trying=keep_trying))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.compose.compositor import Compositor, cross_fade
 from engine.config import LiveSettings, MotionSettings
-from engine.errors import CalibrationRejected
+from engine.errors import CalibrationRejected, InvalidSetting
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -114,9 +114,6 @@ class Renderer:
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
 
-    Attributes:
-        monitor: see `Monitor`. shows_sources: draw the character in the colours of the pictures its pixels come from
-            (`engine.warp.heat`), between two frames; set it on the render thread.
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
 
@@ -137,7 +134,7 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
-        self.shows_sources = False
+        self._heat: ShowsSources | None = None
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
@@ -219,6 +216,18 @@ class Renderer:
         """
         self.use(self.prepare(source_set))
 
+    def show_sources(self, wanted: bool) -> None:
+        """Draw the character in the colours of the pictures its pixels come from (`engine.warp.heat`), or as it is.
+
+        Raises:
+            InvalidSetting: the model cannot say where its pixels come from.
+        """
+        heat = self._warper if isinstance(self._warper, ShowsSources) and not self._warper.repaints else None
+        if wanted and heat is None:
+            what = "This model draws pixels of its own, so there is no map of the pictures they come from."
+            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
+        self._heat = heat if wanted else None
+
     def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
         """Measure motion from this rest pose from the next frame on; ends a calibration.
 
@@ -269,8 +278,8 @@ class Renderer:
             query = replace(query, portrait=self._crop.cut(frame.rgb, motion.landmarks_px))
         retargeted_ns = time.perf_counter_ns()
         portrait = self._warper.warp(query)
-        if self.shows_sources and isinstance(self._warper, ShowsSources):
-            portrait = replace(portrait, rgba=tint(portrait.rgba, self._warper.source_shares()))
+        if self._heat is not None:
+            portrait = replace(portrait, rgba=tint(portrait.rgba, self._heat.source_shares()))
         warped_ns = time.perf_counter_ns()
         self._picture = self._compositor.compose(portrait).rgb
         composed_ns = time.perf_counter_ns()

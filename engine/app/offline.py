@@ -26,6 +26,7 @@ from engine.sinks.mp4 import Mp4Sink
 from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame, TrackedMotion
+from engine.warp.heat import heat_legend
 
 __all__ = ["AnimateJob", "Animation", "animate", "frame_at", "neutral_of", "render_all"]
 
@@ -93,7 +94,9 @@ def animate(
                 announce=announce,
             )
         )
-        renderer.shows_sources = job.heat_map
+        renderer.show_sources(job.heat_map)
+        if job.heat_map and renderer.source_set is not None:
+            announce(heat_legend([image.name for image in renderer.source_set.images]))
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
         notes = recording_notes(renderer.source_set) if renderer.source_set is not None else {}

@@ -9,20 +9,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from engine.app import AnimateJob, animate, build_renderer
 from engine.app.demo import builtin_clip
 from engine.app.sets import instruments, judge
 from engine.assets import asset_path
 from engine.cli.commands import app
+from engine.config import LiveSettings, OutputSettings
 from engine.cv import cv2
-from engine.errors import NoFaceInSource, SourceSetEmpty
+from engine.errors import InvalidSetting, NoFaceInSource, SourceSetEmpty
 from engine.sets.draft import open_draft
 from engine.sets.leave_one_out import leave_one_out
 from engine.sets.make import Instruments, add_files, new_draft, picture_entry
+from engine.sets.save import save_draft
 from engine.sources import load_source_set
 from engine.sources.library import find_source_set, user_source_sets_dir
 from engine.types import Query
@@ -117,8 +121,6 @@ def test_new_check_edit_export_import(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_the_head_has_one_size_and_place(pictures: Path, tools: Instruments, tmp_path: Path) -> None:
-    from engine.sets.save import save_draft
-
     added = add_files(new_draft("mine"), [pictures], instruments=tools)
     folder = save_draft(added.draft, tmp_path / "mine.bunraku")
     images = load_source_set(folder, analyser=tools.analyser).images
@@ -227,3 +229,34 @@ def test_a_picture_without_a_face_alone_says_so(tools: Instruments, tmp_path: Pa
     assert report.coverage is None
     assert report.verdicts[0].issues[0].key == NoFaceInSource.__name__
     assert any("No picture can be used yet" in sentence for sentence in report.advice)
+
+
+def test_a_video_in_the_colours_of_its_sources(tmp_path: Path) -> None:
+    lines: list[str] = []
+    for heat_map in (False, True):
+        job = AnimateJob(
+            source_set="otto",
+            driving=str(builtin_clip()),
+            out=tmp_path / f"{heat_map}.mp4",
+            limit_s=0.4,
+            heat_map=heat_map,
+            settings=LiveSettings(output=OutputSettings(size_wh=(256, 256))),
+        )
+        assert animate(job, announce=lines.append).frame_count == 10
+    assert lines[-1].startswith("colours: blue front, orange ")
+    plain, tinted = (next(pictures_of(tmp_path / f"{heat}.mp4")) for heat in (False, True))
+    assert np.abs(plain.astype(int) - tinted)[100:160, 100:150].mean() > 15
+    assert np.abs(plain.astype(int) - tinted)[:30, :30].mean() < 3, "the background is not painted"
+
+
+def pictures_of(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as file:
+        for frame in file.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def test_a_model_that_repaints_has_no_map() -> None:
+    with build_renderer("otto", sources=2, model="lite-trained") as renderer:
+        renderer.show_sources(False)
+        with pytest.raises(InvalidSetting, match="pixels of its own"):
+            renderer.show_sources(True)
