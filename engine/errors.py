@@ -3,7 +3,7 @@
 
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
-    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
+    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid, SourceSetExists,
     │                          TooManySources, NoFaceInSource, ConsentMissing, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
@@ -66,6 +66,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
+    "SourceSetExists",
     "SourceSetInvalid",
     "SourceSetMissing",
     "SourceUnreadable",
@@ -136,6 +137,10 @@ class SourceSetEmpty(SourceError):
 
 class SourceSetInvalid(SourceError):
     """A set.toml breaks the format."""
+
+
+class SourceSetExists(SourceError):
+    """A set of this name is there already and is not replaced unasked."""
 
 
 class ConsentMissing(SourceError):

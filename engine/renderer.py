@@ -23,7 +23,7 @@ from engine.clock import Clock, SystemClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
 from engine.consent import require_consent
-from engine.errors import CalibrationRejected, ConsentMissing, InferenceFailed
+from engine.errors import CalibrationRejected, ConsentMissing, InferenceFailed, InvalidSetting
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -41,7 +41,8 @@ from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral, rescale_neutral
 from engine.track.drift import DriftWatch
 from engine.types import Frame, OutputFrame, SourceSet, TrackedMotion
-from engine.warp.base import NeedsPortrait
+from engine.warp.base import NeedsPortrait, ShowsSources
+from engine.warp.heat import tint
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -82,6 +83,7 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
+        self._heat: ShowsSources | None = None
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -164,6 +166,18 @@ class Renderer:
             SourceError: the set cannot be used; the old one stays.
         """
         self.use(self.prepare(source_set))
+
+    def show_sources(self, wanted: bool) -> None:
+        """Draw the character in the colours of the pictures its pixels come from (`engine.warp.heat`), or as it is.
+
+        Raises:
+            InvalidSetting: the model cannot say where its pixels come from.
+        """
+        heat = self._warper if isinstance(self._warper, ShowsSources) and not self._warper.repaints else None
+        if wanted and heat is None:
+            what = "This model draws pixels of its own, so there is no map of the pictures they come from."
+            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
+        self._heat = heat if wanted else None
 
     def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
         """Measure motion from this rest pose from the next frame on; ends a calibration.
@@ -254,6 +268,8 @@ class Renderer:
         retargeted_ns = time.perf_counter_ns()
         self.stage = "warp"
         portrait = self._warper.warp(query)
+        if self._heat is not None:
+            portrait = replace(portrait, rgba=tint(portrait.rgba, self._heat.source_shares()))
         warped_ns = time.perf_counter_ns()
         self.stage = "compose"
         picture = self._compositor.compose(portrait).rgb

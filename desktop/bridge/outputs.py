@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,13 @@ def open_virtual_camera(output: OutputSettings, device: str) -> VirtualCameraSin
     return VirtualCameraSink(*output.size_wh, output.fps, device=device or None, card=card(output, "Starting"))
 
 
-def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -> Mp4Sink:
+def open_recording(
+    folder: Path, output: OutputSettings, microphone: str = "", *, notes: Mapping[str, str] | None = None
+) -> Mp4Sink:
     """Open an MP4 named after the moment, with the sound of a microphone where one is named.
+
+    Args:
+        notes: what its metadata says of the character.
 
     Raises:
         OutputUnwritable: the folder cannot be written. MicrophoneMissing: the microphone cannot be opened; no file is
@@ -59,12 +65,12 @@ def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -
     from engine.sinks.mp4 import Mp4Sink
 
     if not microphone:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, notes=notes)
     from engine.capture.microphone import open_microphone
 
     sound = open_microphone(microphone)
     try:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, sound=sound)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, sound=sound, notes=notes)
     except BaseException:
         sound.close()
         raise

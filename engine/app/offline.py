@@ -17,6 +17,7 @@ from engine.app.assembly import build_renderer
 from engine.app.contact_sheet import ContactSheet
 from engine.capture import Camera, CameraInfo, open_camera
 from engine.config import LiveSettings
+from engine.consent import recording_notes
 from engine.errors import DriverUnreadable, NoFaceInDriver
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
@@ -25,6 +26,7 @@ from engine.sinks.mp4 import Mp4Sink
 from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame, TrackedMotion
+from engine.warp.heat import heat_legend
 
 __all__ = ["AnimateJob", "Animation", "animate", "frame_at", "neutral_of", "render_all"]
 
@@ -39,7 +41,8 @@ class AnimateJob:
     """What to animate, with what, into what.
 
     source_set: name or path. driving: what `engine.capture.open_camera` takes. out: the MP4. sheet: a contact sheet
-    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time.
+    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time. heat_map: draw
+    the character in the colours of the pictures that each pixel comes from.
     """
 
     source_set: str
@@ -51,6 +54,7 @@ class AnimateJob:
     backend: str = "auto"
     limit_s: float | None = None
     settings: LiveSettings = field(default_factory=LiveSettings)
+    heat_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,14 @@ def animate(
                 announce=announce,
             )
         )
+        renderer.show_sources(job.heat_map)
+        if job.heat_map and renderer.source_set is not None:
+            announce(heat_legend([image.name for image in renderer.source_set.images]))
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
-        sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))
+        notes = recording_notes(renderer.source_set) if renderer.source_set is not None else {}
+        fps = camera.info.fps or job.settings.output.fps
+        sink = opened.enter_context(Mp4Sink(job.out, fps=fps, notes=notes))
         total = _expected_frames(camera.info, job.limit_s)
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)

@@ -24,6 +24,7 @@ from engine.cli.options import (
     SourcesOption,
     settings_from,
 )
+from engine.cli.sets import set_app
 
 if TYPE_CHECKING:
     from engine.app import AnimateJob, Animation
@@ -41,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help: importing rich's help costs 0.2 s
 )
-app.add_typer(library.set_app, name="set")
+app.add_typer(set_app, name="set")
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)
@@ -112,6 +113,9 @@ def animate(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet too.")
     ] = None,
+    heat_map: Annotated[
+        bool, typer.Option("--heat-map", help="Show which picture of the set each pixel comes from, in colours.")
+    ] = False,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -130,6 +134,7 @@ def animate(
         model=model,
         backend=backend,
         limit_s=seconds,
+        heat_map=heat_map,
         settings=settings_from(
             settings=settings,
             default_size_wh=FILE_SIZE_WH,

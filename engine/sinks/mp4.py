@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class Mp4Sink(BaseSink):
         live: frames come from a running pipeline, so that a gap of more than five seconds means that the computer
             slept; it is cut.
         sound: a microphone to be heard; the sink closes it.
+        notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character.
 
     Raises:
         OutputUnwritable: the file cannot be created.
@@ -72,8 +74,10 @@ class Mp4Sink(BaseSink):
         preset: str = "veryfast",
         live: bool = False,
         sound: SoundSource | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
+        self._notes = dict(notes or {})
         self.count = 0
         self._live = live
         self._fps = Fraction(fps).limit_denominator(1001)
@@ -153,7 +157,7 @@ class Mp4Sink(BaseSink):
         except OSError as error:
             raise unwritable(self.path, error) from error
         container = av.open(file, "w", format="mp4", options=_CONTAINER_OPTIONS)
-        container.metadata["comment"] = PROVENANCE
+        container.metadata.update({**self._notes, "comment": PROVENANCE})
         return file, container
 
     def _begin(self, container: OutputContainer, frame: OutputFrame) -> VideoStream:

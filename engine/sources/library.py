@@ -12,24 +12,32 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from engine.assets import asset_root
+from engine.consent import NO_NOTE, Consent
 from engine.errors import PuppeteerError, SourceSetMissing
 from engine.sources.manifest import suggest
 from engine.sources.source_set import read_manifest
 from engine.sources.store import SET_FILE, open_store
 
-__all__ = ["SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
+__all__ = [
+    "SUFFIX",
+    "SourceSetInfo",
+    "describe_source_set",
+    "find_source_set",
+    "list_source_sets",
+    "user_source_sets_dir",
+]
 
 log = logging.getLogger(__name__)
 
-_SUFFIX = ".bunraku"
+SUFFIX = ".bunraku"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSetInfo:
     """What is known of a set without reading its pictures.
 
-    name: what `--set` takes. count: pictures in use. builtin: ships with the program. problem: why it cannot be
-    used, empty when it can.
+    name: what `--set` takes. count: pictures in use, `pictures`; `disabled` are switched off. builtin: ships with the
+    program. problem: why it cannot be used, empty when it can.
     """
 
     name: str
@@ -39,8 +47,9 @@ class SourceSetInfo:
     author: str = ""
     licence: str = ""
     origin: str = ""
-    consent: str = ""
+    consent: Consent = NO_NOTE
     pictures: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
     builtin: bool = False
     problem: str = ""
 
@@ -61,7 +70,7 @@ def list_source_sets(folders: Sequence[Path] | None = None) -> list[SourceSetInf
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
-            if path.name.endswith((_SUFFIX, f"{_SUFFIX}.zip")) or (path / SET_FILE).is_file():
+            if path.name.endswith((SUFFIX, f"{SUFFIX}.zip")) or (path / SET_FILE).is_file():
                 info = describe_source_set(path)
                 if info.name in infos:
                     log.warning("Two source sets are called %s; %s is not listed", info.name, path)
@@ -77,7 +86,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         with closing(open_store(path)) as store:
             manifest = read_manifest(store)
     except PuppeteerError as error:
-        name = path.name.removesuffix(".zip").removesuffix(_SUFFIX)
+        name = path.name.removesuffix(".zip").removesuffix(SUFFIX)
         return SourceSetInfo(name, path, 0, builtin=builtin, problem=str(error))
     return SourceSetInfo(
         name=manifest.name,
@@ -87,8 +96,9 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         author=manifest.author,
         licence=manifest.licence,
         origin=manifest.origin,
-        consent=manifest.consent.describe(),
+        consent=manifest.note,
         pictures=tuple(Path(entry.file).name for entry in manifest.enabled),
+        disabled=tuple(Path(entry.file).name for entry in manifest.pictures if not entry.enabled),
         builtin=builtin,
         problem="" if manifest.enabled else "It has no picture to use.",
     )
