@@ -38,7 +38,7 @@ from engine.stats import StageTimes
 from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral
 from engine.track.drift import DriftWatch
-from engine.types import Composite, Frame, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
+from engine.types import Composite, Frame, Origin, OutputFrame, Query, SourceSet, TrackedMotion, WarpedPortrait
 from engine.warp.base import NeedsPortrait
 from engine.watermark.card import draw_card
 from engine.watermark.gate import seal
@@ -112,6 +112,7 @@ class Renderer:
         settings: all live settings; `set_settings` replaces them between frames.
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
+        origin: which model renders, for signatures; the set's consent class is added with each set.
 
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
@@ -125,7 +126,9 @@ class Renderer:
         *,
         settings: LiveSettings | None = None,
         clock: Clock | None = None,
+        origin: Origin | None = None,
     ) -> None:
+        self._origin = origin or Origin()
         self._tracker, self._retargeter, self._warper, self._compositor = tracker, retargeter, warper, compositor
         self._clock: Clock = clock or SystemClock()
         self._settings = settings or LiveSettings(output=compositor.settings, motion=retargeter.settings)
@@ -196,6 +199,7 @@ class Renderer:
         """Show another character from the next frame on."""
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
+        self._origin = replace(self._origin, consent=prepared.source_set.consent.partition(":")[0].strip())
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
@@ -365,4 +369,5 @@ class Renderer:
             rendered_ns=self._clock.now_ns(),
             corner=look.watermark_corner,
             style=look.watermark_style,
+            origin=self._origin,
         )

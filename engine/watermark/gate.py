@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import WatermarkError
-from engine.types import Composite, OutputFrame, Seal
+from engine.types import Composite, Origin, OutputFrame, Seal
 from engine.watermark.card import draw_card
 from engine.watermark.detector import has_mark
 from engine.watermark.imprint import imprint
@@ -35,12 +35,13 @@ def seal(
     corner: str = "top-right",
     style: str = "dark",
     payload: Payload | None = None,
+    origin: Origin | None = None,
 ) -> OutputFrame:
     """Mark a finished canvas and let it out.
 
     Args:
         rendered_ns: monotonic time at which rendering ended. corner, style: see `engine.config.OutputSettings`.
-        payload: what the invisible mark says; None is this run.
+        payload: what the invisible mark says; None is this run. origin: what made the character, for signatures.
 
     Ownership:
         returns new pixels; the composite is not written.
@@ -49,9 +50,10 @@ def seal(
         WatermarkError: the frame cannot be marked, or the mark is not in its pixels afterwards.
     """
     size_wh = (composite.rgb.shape[1], composite.rgb.shape[0])
+    payload = payload or current_payload()
     try:
         mark = make_mark(mark_height_px(size_wh), style)
-        rgb = imprint(composite.rgb, payload or current_payload())
+        rgb = imprint(composite.rgb, payload)
         problem = _check_imprint(rgb, composite.rgb)
         draw_mark(rgb, mark, corner=corner)
         problem = problem or _check(rgb, mark, corner=corner)
@@ -65,7 +67,7 @@ def seal(
         raise WatermarkError(
             f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
         )
-    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal())
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(payload.as_bytes(), origin or Origin()))
 
 
 def holding_card(

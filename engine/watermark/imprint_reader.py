@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 
 from engine.cv import cv2
 from engine.watermark.carriers import HIGHEST, REFERENCE_SIDE_PX, TILE_PX, carriers
-from engine.watermark.payload import CODED_BITS, PRODUCT_ID, Payload, decode, encode
+from engine.watermark.payload import CODED_BITS, PAYLOAD_BITS, PRODUCT_ID, Payload, decode, encode
 
-__all__ = ["LEAST_SIDE_PX", "TRACE", "Imprint", "guess_bits", "read_imprint"]
+__all__ = ["LEAST_SIDE_PX", "TRACE", "Guess", "Imprint", "best_guess", "judge", "read_imprint"]
 
 LEAST_SIDE_PX = 120  # of a picture's short side; below, there are too few pixels for the bits
-TRACE = 6.5  # sync above which a mark is said to be there even if its payload cannot be read
-_REFINE = 3.5  # sync above which the scale is worth refining
+TRACE = 7.5  # sync above which a mark is said to be there even if its payload cannot be read
+_REFINE = 4.8  # sync above which the scale is worth refining; chance rarely gets there
 _DECODE = 5.0  # sync above which decoding is worth a try; the checksum decides
 _WORK_SIDE_PX = 480
 _FINE_SIDE_PX = 960  # second look at large pictures, in which the frame may be small: screenshots
 _SCALES = np.exp(np.arange(np.log(0.3), np.log(2.6), 0.005))  # tile over that of an uncropped frame
-_CANDIDATES = 8
+_CANDIDATES, _SPREAD_CANDIDATES = 8, 4  # the likeliest are looked at from both sides
 _SPREAD = (-0.003, 0.0, 0.003)  # relative; half the waves' tolerance across the picture
 _REFINEMENTS = ((0.012, 13), (0.001, 5))  # reach, steps
 _BACKGROUND_BINS = 25
@@ -51,6 +51,17 @@ class Imprint:
     """
 
     payload: Payload | None
+    sync: float
+    agreement: float
+    scale: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guess:
+    """What a picture says if it says anything, right or wrong. bits: (56,) uint8. The rest as in `Imprint`."""
+
+    bits: NDArray[np.uint8]
     sync: float
     agreement: float
     scale: float
@@ -94,33 +105,34 @@ def read_imprint(pictures: Sequence[NDArray[np.uint8]]) -> Imprint | None:
     """
     if not pictures or min(pictures[0].shape[:2]) < LEAST_SIDE_PX:
         return None
-    found = _read_at(pictures, _WORK_SIDE_PX)
+    found = judge(best_guess(pictures))
     if (found is None or found.payload is None) and min(pictures[0].shape[:2]) > _WORK_SIDE_PX * 1.5:
-        found = _read_at(pictures, _FINE_SIDE_PX) or found
+        found = judge(best_guess(pictures, side_px=_FINE_SIDE_PX)) or found
     return found
 
 
-def guess_bits(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the (56,) payload bits that a picture carries if it carries any, right or wrong; for measuring."""
-    return decode(_best_look(_spectrum(_average([picture], _WORK_SIDE_PX))).soft)
+def best_guess(pictures: Sequence[NDArray[np.uint8]], *, side_px: int = _WORK_SIDE_PX) -> Guess:
+    """Return the likeliest reading of pictures, whether they are marked or not.
+
+    Args:
+        pictures: as for `read_imprint`. side_px: larger pictures are looked at with this short side.
+    """
+    best = _best_look(_spectrum(_average(pictures, side_px)))
+    bits = decode(best.soft) if best.sync >= _REFINE else (best.soft < 0)[:PAYLOAD_BITS].astype(np.uint8)
+    agreement = float(((1.0 - 2.0 * encode(bits)) * best.soft > 0).mean())
+    return Guess(bits, best.sync, agreement, best.scale, best.mirrored)
 
 
-def _read_at(pictures: Sequence[NDArray[np.uint8]], side_px: int) -> Imprint | None:
-    spectrum = _spectrum(_average(pictures, side_px))
-    best = _best_look(spectrum)
-    if best.sync < _DECODE:
+def judge(guess: Guess) -> Imprint | None:
+    """Return what a guess is worth: a payload whose checksum is right, a trace of a mark, or nothing."""
+    if guess.sync < _DECODE:
         return None
-    payload, agreement = _decoded(best.soft)
-    if payload is None and best.sync < TRACE:
+    payload = Payload.from_bits(guess.bits)
+    if payload is not None and payload.product_id != PRODUCT_ID:
+        payload = None
+    if payload is None and guess.sync < TRACE:
         return None
-    return Imprint(payload, best.sync, agreement, best.scale, best.mirrored)
-
-
-def _decoded(soft: NDArray[np.float64]) -> tuple[Payload | None, float]:
-    bits = decode(soft)
-    payload = Payload.from_bits(bits)
-    agreement = float(((1.0 - 2.0 * encode(bits)) * soft > 0).mean())
-    return (payload if payload is not None and payload.product_id == PRODUCT_ID else None), agreement
+    return Imprint(payload, guess.sync, guess.agreement, guess.scale, guess.mirrored)
 
 
 def _average(pictures: Sequence[NDArray[np.uint8]], side_px: int) -> NDArray[np.float32]:
@@ -169,8 +181,10 @@ def _spectrum(pixels: NDArray[np.float32]) -> _Spectrum:
 
 
 def _best_look(spectrum: _Spectrum) -> _Look:
-    likely = (_look(spectrum, scale * (1 + off), exact=False) for scale in _likely_scales(spectrum) for off in _SPREAD)
-    best = max(likely, key=lambda look: look.sync)
+    scales = _likely_scales(spectrum)
+    near = [scale * (1 + off) for scale in scales[:_SPREAD_CANDIDATES] for off in _SPREAD]
+    looks = (_look(spectrum, scale, exact=False) for scale in near + scales[_SPREAD_CANDIDATES:])
+    best = max(looks, key=lambda look: look.sync)
     if best.sync >= _REFINE:
         for reach, steps in _REFINEMENTS:
             around = [_look(spectrum, best.scale * (1 + off), exact=False) for off in np.linspace(-reach, reach, steps)]

@@ -39,10 +39,14 @@ class Payload:
     run_id: int
     product_id: int = PRODUCT_ID
 
+    def as_bytes(self) -> bytes:
+        """Return the contents without their checksum, 5 bytes."""
+        major, minor = self.version
+        return bytes([self.product_id, major << 4 | minor, *self.run_id.to_bytes(3, "big")])
+
     def as_bits(self) -> NDArray[np.uint8]:
         """Return the contents with their checksum, (56,) uint8 of 0 and 1, most significant first."""
-        major, minor = self.version
-        body = bytes([self.product_id, major << 4 | minor, *self.run_id.to_bytes(3, "big")])
+        body = self.as_bytes()
         return np.unpackbits(np.frombuffer(body + _checksum(body), np.uint8))
 
     @staticmethod
