@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
     library.py    set list, set show, cameras, doctor
+    checking.py   verify
     options.py    the options they share
     guard.py      errors → one sentence and an exit code
     console.py    progress bars and the log file

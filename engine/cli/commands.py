@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import library, measure
+from engine.cli import checking, library, measure
 from engine.cli.guard import INTERRUPTED, debug_wanted, guarded
 from engine.cli.options import (
     AbsoluteOption,
@@ -47,6 +47,7 @@ app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)
 app.command("cameras")(library.cameras)
 app.command("doctor")(library.doctor)
+app.command("verify")(checking.verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,88 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m engine.evaluation.marks`: see the package."""
+"""`python -m engine.evaluation.marks`: see the package. A tool for whoever changes a mark, so no part of `bunraku`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from engine.cli.guard import guarded
-from engine.cli.options import ModelOption, QuietOption, parse_size
+from engine.errors import InvalidSetting, PuppeteerError
+from engine.evaluation.machine import describe_machine, write_json
+from engine.evaluation.marks.attacks import ATTACKS
+from engine.evaluation.marks.report import MarksReport, marks_tables
+from engine.evaluation.marks.scenes import Scene, flat_scenes, picture_scenes, rendered_scenes
+from engine.evaluation.marks.strangers import measure_strangers
+from engine.evaluation.marks.survival import measure_cost, measure_survival
 
-__all__: list[str] = []
+__all__ = ["main"]
+
+_SAY_EVERY = 20  # scenes; 500 unmarked pictures
 
 
-@guarded
-def measure(
-    rendered: Annotated[int, typer.Option("--rendered", min=0, help="Scenes of the built-in characters.")] = 64,
-    pictures: Annotated[
-        list[Path] | None,
-        typer.Option("--pictures", metavar="DIR", help="Folder of pictures to make scenes of; may be given again."),
-    ] = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="Most scenes made of pictures.")] = 160,
-    flat: Annotated[bool, typer.Option(help="Measure holding cards and plain colours too.")] = True,
-    survival: Annotated[
-        bool, typer.Option(help="Attack the scenes; without, they are only looked at unmarked.")
-    ] = True,
-    unmarked: Annotated[int, typer.Option("--unmarked", min=0, help="How many unmarked pictures to look at.")] = 0,
-    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the frames.")] = "1280x720",
-    model: ModelOption = "lite",
-    seed: Annotated[int, typer.Option("--seed", help="Of crops, payloads and variants.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")
-    ] = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Measure both marks: what they survive, what they cost, and how often they are seen where none is.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the tables, and return the exit code."""
+    given = _parser().parse_args(argv)
+    try:
+        report = _measure(given)
+        _print(report)
+        if given.json is not None:
+            write_json(report.as_dict(), given.json)
+    except PuppeteerError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return 130
+    return 0
 
-    Every scene is marked, attacked and read blind; bit accuracy counts the payload's bits after error correction, one
-    frame at a time, and a frame in which nothing is found counts with whatever bits it seems to say.
-    """
-    from rich.console import Console
 
-    from engine.cli.console import progress
-    from engine.evaluation.machine import describe_machine, write_json
-    from engine.evaluation.marks.attacks import ATTACKS
-    from engine.evaluation.marks.report import MarksReport, marks_tables
-    from engine.evaluation.marks.scenes import Scene, flat_scenes, picture_scenes, rendered_scenes
-    from engine.evaluation.marks.strangers import measure_strangers
-    from engine.evaluation.marks.survival import measure_cost, measure_survival
-
-    size_wh = parse_size(size)
-    kept: list[NDArray[np.uint8]] = []  # unmarked frames for the false alarms, and one for the cost
+def _measure(given: argparse.Namespace) -> MarksReport:
+    size_wh = _size(given.size)
+    kept: list[NDArray[np.uint8]] = []  # unmarked frames, for the false alarms and the cost
 
     def scenes() -> Iterator[Scene]:
-        yield from rendered_scenes(rendered, size_wh=size_wh, model=model) if rendered else ()
-        yield from picture_scenes(pictures or [], size_wh=size_wh, most=most)
-        yield from flat_scenes(size_wh=size_wh) if flat else ()
+        yield from rendered_scenes(given.rendered, size_wh=size_wh, model=given.model) if given.rendered else ()
+        yield from picture_scenes(given.pictures, size_wh=size_wh, most=given.most)
+        yield from flat_scenes(size_wh=size_wh) if given.flat else ()
 
-    def seen() -> Iterator[Scene]:
+    def kept_scenes() -> Iterator[Scene]:
         for scene in scenes():
             kept.append(scene.frames[-1])
             yield scene
 
-    with progress("marking", quiet=quiet, unit="scenes") as advance:
-        attacks = ATTACKS if survival else {}
-        survivals, psnr = measure_survival(seen(), attacks=attacks, seed=seed, advance=lambda done: advance(done, None))
+    survivals, psnr = measure_survival(
+        kept_scenes(),
+        attacks=ATTACKS if given.survival else {},
+        seed=given.seed,
+        advance=lambda done: _say("scenes", done, _SAY_EVERY),
+    )
+    if not kept:
+        raise InvalidSetting("There is nothing to measure.", hint="Give --rendered or --pictures.")
     strangers = None
-    if unmarked and kept:
-        with progress("unmarked", quiet=quiet, unit="pictures") as advance:
-            strangers = measure_strangers(kept, unmarked, seed=seed, advance=lambda done: advance(done, unmarked))
-    cost = measure_cost(kept[0]) if kept else None
-    report = MarksReport(describe_machine(), size_wh, survivals, psnr, cost, strangers)
+    if given.unmarked:
+        say = lambda done: _say("unmarked pictures", done, 25 * _SAY_EVERY)  # noqa: E731 - as short as it is clear
+        strangers = measure_strangers(kept, given.unmarked, seed=given.seed, advance=say)
+    return MarksReport(describe_machine(), size_wh, survivals, psnr, measure_cost(kept[0]), strangers)
+
+
+def _say(what: str, done: int, every: int) -> None:
+    if done % every == 0:
+        sys.stderr.write(f"{done} {what}\n")
+
+
+def _print(report: MarksReport) -> None:
+    from rich.console import Console
+
     console = Console()
     if not console.is_terminal:
-        console.width = 140
+        console.width = 140  # a file has no width of its own, and a wrapped table cannot be read
     for table in marks_tables(report):
         console.print(table)
-    if json_file is not None:
-        write_json(report.as_dict(), json_file)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width_px, height_px = (int(side) for side in text.lower().split("x"))
+    except ValueError as error:
+        raise InvalidSetting(f"--size must be WIDTHxHEIGHT such as 1280x720, got {text!r}.") from error
+    if width_px % 2 or height_px % 2 or min(width_px, height_px) < 128:
+        raise InvalidSetting(f"--size must be even numbers from 128 on, which H.264 needs, got {text!r}.")
+    return width_px, height_px
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.evaluation.marks",
+        description="Measure both marks: what they survive, what they cost, and how often one is seen where none is. "
+        "Every scene is marked, attacked and read blind. Bit accuracy counts the payload's 56 bits after error "
+        "correction, one frame at a time; a frame in which nothing is found counts with the bits it seems to say.",
+    )
+    add = parser.add_argument
+    add("--rendered", type=int, default=64, metavar="N", help="scenes of the built-in characters (64)")
+    add("--pictures", type=Path, action="append", default=[], metavar="DIR", help="make scenes of pictures below DIR")
+    add("--most", type=int, default=160, metavar="N", help="most scenes made of pictures (160)")
+    add("--flat", action=argparse.BooleanOptionalAction, default=True, help="holding cards and plain colours too")
+    add("--survival", action=argparse.BooleanOptionalAction, default=True, help="attack the scenes")
+    add("--unmarked", type=int, default=0, metavar="N", help="variants of unmarked pictures to look at (0)")
+    add("--size", default="1280x720", metavar="WxH", help="size of the frames (1280x720)")
+    add("--model", default="lite", help="warping model (lite)")
+    add("--seed", type=int, default=0, help="of crops, payloads and variants (0)")
+    add("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    return parser
 
 
 if __name__ == "__main__":
-    typer.run(measure)
+    sys.exit(main())

@@ -30,7 +30,7 @@ from engine.watermark.card import draw_card
 
 __all__ = ["FLAT", "FRAMES", "Scene", "flat_scenes", "picture_scenes", "read_picture", "rendered_scenes"]
 
-FRAMES = 8  # a scene's length
+FRAMES = 6  # a scene's length
 FLAT = "flat"
 _BACKGROUNDS = ("source", "#20242c", "source", "green", "source", "#e8e4da")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
