@@ -9,7 +9,8 @@
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
     │  ├─ MicrophoneMissing 5
-    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull
+    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
+    │                          SigningFailed
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
     │                          PrecisionLost
@@ -63,6 +64,7 @@ __all__ = [
     "PuppeteerError",
     "ShapeError",
     "ShapeOutsideProfile",
+    "SigningFailed",
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
@@ -233,6 +235,10 @@ class OutputUnwritable(SinkError):
 
 class DiskFull(SinkError):
     """The disk filled up while recording; what was written so far plays."""
+
+
+class SigningFailed(SinkError):
+    """A recording or picture is complete and marked, but could not be signed."""
 
 
 class EngineError(PuppeteerError):

@@ -40,7 +40,7 @@ from engine.stats import StageTimes
 from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral, rescale_neutral
 from engine.track.drift import DriftWatch
-from engine.types import Frame, OutputFrame, SourceSet, TrackedMotion
+from engine.types import Frame, Origin, OutputFrame, SourceSet, TrackedMotion
 from engine.warp.base import NeedsPortrait, ShowsSources
 from engine.warp.heat import tint
 
@@ -60,6 +60,7 @@ class Renderer:
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
         spares: how to make tracker and warper anew, see `repair`.
+        origin: which model renders, for signatures; the set's consent class is added with each set.
 
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
@@ -74,6 +75,7 @@ class Renderer:
         settings: LiveSettings | None = None,
         clock: Clock | None = None,
         spares: Spares | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self._tracker, self._retargeter, self._warper, self._compositor = tracker, retargeter, warper, compositor
         self._clock: Clock = clock or SystemClock()
@@ -92,7 +94,7 @@ class Renderer:
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
         self._drift = DriftWatch()
-        self._standby = Standby(self._settings, self._clock)
+        self._standby = Standby(self._settings, self._clock, origin=origin)
         self._frame_wh: tuple[int, int] | None = None
         self._face_found: bool | None = None
         self.set_settings(self._settings)
@@ -155,6 +157,7 @@ class Renderer:
             prepared = self.prepare(prepared.source_set)
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
+        self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self._source_set, self._consented = prepared.source_set, _has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))

@@ -20,6 +20,7 @@ from engine.config import LiveSettings
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
 from engine.renderer import Renderer
+from engine.runtime.manifest import load_manifest
 from engine.sinks.base import Sink
 from engine.sources import find_source_set, load_source_set
 from engine.stages import PortraitWarper, Spares
@@ -27,7 +28,7 @@ from engine.track.calibration import Neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
-from engine.types import Frame, SourceSet
+from engine.types import Frame, Origin, SourceSet
 from engine.warp import open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
@@ -122,7 +123,9 @@ def build_renderer(
         tracker = opened.enter_context(closing(make_tracker()))
         retargeter = Retargeter(loaded.images[0].keypoints, settings=settings.motion)
         spares = Spares(make_tracker, make_warper)
-        renderer = Renderer(tracker, retargeter, warper, Compositor(settings.output), settings=settings, spares=spares)
+        origin = Origin(model=model, model_sha256=load_manifest(model).sha256)
+        compositor = Compositor(settings.output)
+        renderer = Renderer(tracker, retargeter, warper, compositor, settings=settings, spares=spares, origin=origin)
         renderer.set_source_set(loaded)
         announce(renderer.description)
         opened.pop_all()  # from here on the renderer closes them

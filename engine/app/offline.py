@@ -7,6 +7,7 @@ rendered so far plays.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -18,7 +19,8 @@ from engine.app.contact_sheet import ContactSheet
 from engine.capture import Camera, CameraInfo, open_camera
 from engine.config import LiveSettings
 from engine.consent import recording_notes
-from engine.errors import DriverUnreadable, NoFaceInDriver
+from engine.errors import DriverUnreadable, NoFaceInDriver, SigningFailed
+from engine.provenance.signing import sign_recording
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
 from engine.sinks.base import Sink
@@ -29,6 +31,8 @@ from engine.types import Frame, TrackedMotion
 from engine.warp.heat import heat_legend
 
 __all__ = ["AnimateJob", "Animation", "animate", "frame_at", "neutral_of", "render_all"]
+
+_log = logging.getLogger(__name__)
 
 _NS_PER_S = 1e9
 _LIVE = ("camera:", "synthetic")
@@ -106,8 +110,11 @@ def animate(
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
-    if done.frame_count and Path(job.driving).is_file():
-        add_audio(job.out, source=Path(job.driving))
+    if done.frame_count and Path(job.driving).is_file() and add_audio(job.out, source=Path(job.driving)):
+        try:
+            sign_recording(job.out, sink.seals)  # the file was written anew, and its signature with it was lost
+        except SigningFailed as error:
+            _log.warning("%s", error)
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done

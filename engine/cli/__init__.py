@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
     soak.py       soak
+    checking.py   verify
     library.py    cameras, doctor
     sets.py       set list, show, new, add, check, edit, export, import
     options.py    the options they share

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import library, measure, soak
+from engine.cli import checking, library, measure, soak
 from engine.cli.guard import INTERRUPTED, debug_wanted, guarded
 from engine.cli.options import (
     AbsoluteOption,
@@ -49,6 +49,7 @@ app.command("compare")(measure.compare)
 app.command("soak")(soak.soak)
 app.command("cameras")(library.cameras)
 app.command("doctor")(library.doctor)
+app.command("verify")(checking.verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,7 +4,7 @@
 Frames carry the moment at which they were captured, and that is when they are shown: a slow machine records fewer
 frames, not a fast-forward. The file is written in fragments of half a second (each with its own index), so a killed
 program or a full disk costs the last second of a live recording at most; a normal end turns it into an ordinary MP4
-for editors that dislike fragments.
+for editors that dislike fragments. A file that ended normally is signed (`engine.provenance`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from engine.clock import NS_PER_S
-from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SinkError
+from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SigningFailed, SinkError
+from engine.provenance.signing import sign_recording
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
 from engine.sinks.png import PROVENANCE
 from engine.sinks.recording_file import RecordingFile
@@ -31,7 +32,7 @@ from engine.sinks.sound_track import SoundSource, SoundTrack
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-    from engine.types import OutputFrame
+    from engine.types import OutputFrame, Seal
 
 __all__ = ["Mp4Sink"]
 
@@ -92,6 +93,12 @@ class Mp4Sink(BaseSink):
         self._size_wh = (0, 0)
         self._first_ns = self._last_ns = 0
         self._last_tick = -1
+        self._seals: dict[Seal, None] = {}  # in the order of their first frame
+
+    @property
+    def seals(self) -> tuple[Seal, ...]:
+        """What the frames so far were sealed with, each once; for signing."""
+        return tuple(self._seals)
 
     @property
     def sound_fault(self) -> str:
@@ -122,6 +129,7 @@ class Mp4Sink(BaseSink):
         except (OSError, av.FFmpegError) as error:
             raise self._abandon(error) from error
         self._last_tick = tick
+        self._seals[frame.seal] = None
         self.count += 1
 
     def close(self) -> None:
@@ -149,6 +157,11 @@ class Mp4Sink(BaseSink):
         if self.count == 0:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            return
+        try:
+            sign_recording(self.path, self.seals)
+        except SigningFailed as error:  # a recording must not be lost, nor a close fail, for want of a signature
+            _log.warning("%s", error)
 
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
         try:
