@@ -18,6 +18,7 @@ from desktop.bridge.session import DEMO_CLIP, warm_up
 from desktop.controller import Controller
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
+from engine.memory import limit_arenas
 
 __all__ = ["main", "make_window", "parse_args"]
 
@@ -52,6 +53,7 @@ def make_window(options: argparse.Namespace) -> MainWindow:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app until its window is closed; returns the exit code."""
     options = parse_args(argv)
+    limit_arenas()
     app = QApplication(sys.argv[:1])
     app.setApplicationName("bunraku")
     app.setApplicationDisplayName("Bunraku")
