@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
 from engine.memory import limit_arenas
 
-__all__ = ["main", "make_window", "parse_args"]
+__all__ = ["leave", "main", "make_window", "parse_args"]
 
 _log = logging.getLogger(__name__)
 
@@ -69,4 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     window.begin()
     window.show()
     window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
-    return app.exec()
+    return leave(app.exec())
+
+
+def leave(code: int) -> int:
+    """Return the exit code; end the process at once where a thread of ours is still inside a driver or a library.
+
+    By then everything is saved and closed. Waiting for the thread could take for ever, and an ordinary exit would pull
+    the library away under it, which ends in an abort.
+    """
+    if any(thread.name.startswith("bunraku-") for thread in threading.enumerate()):
+        logging.shutdown()
+        os._exit(code)
+    return code
