@@ -36,6 +36,7 @@ from desktop.bridge.session import SessionRequest, open_session, warm_up
 from desktop.settings import AppSettings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.config import LiveSettings
+from engine.memory import limit_arenas
 from engine.state import Phase
 
 __all__ = ["main"]
@@ -263,6 +264,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args(argv)
+    limit_arenas()  # as the app does
     app = QApplication([])
     app.setQuitOnLastWindowClosed(False)
     app.setStyle(QStyleFactory.create("Fusion"))
