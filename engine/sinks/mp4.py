@@ -69,6 +69,7 @@ class Mp4Sink(BaseSink):
         self._first_ns = 0
         self._last_tick = -1
         self._seals: dict[Seal, None] = {}  # in the order of their first frame
+        self.unsigned: SigningFailed | None = None  # why the finished file has no signature
 
     @property
     def seals(self) -> tuple[Seal, ...]:
@@ -124,6 +125,7 @@ class Mp4Sink(BaseSink):
         try:
             sign_recording(self.path, self.seals)
         except SigningFailed as error:  # a recording must not be lost, nor a close fail, for want of a signature
+            self.unsigned = error
             _log.warning("%s", error)
 
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:

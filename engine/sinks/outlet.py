@@ -115,3 +115,6 @@ class Outlet:
         except SinkError as error:
             if not self.broken:
                 self._break(error)
+        unsigned = getattr(self._sink, "unsigned", None)  # of a recording, which is complete all the same
+        if isinstance(unsigned, SinkError):
+            self._status.warn(self.name, unsigned)
