@@ -94,6 +94,7 @@ class Mp4Sink(BaseSink):
         self._first_ns = self._last_ns = 0
         self._last_tick = -1
         self._seals: dict[Seal, None] = {}  # in the order of their first frame
+        self.unsigned: SigningFailed | None = None  # why the finished file has no signature
 
     @property
     def seals(self) -> tuple[Seal, ...]:
@@ -161,6 +162,7 @@ class Mp4Sink(BaseSink):
         try:
             sign_recording(self.path, self.seals)
         except SigningFailed as error:  # a recording must not be lost, nor a close fail, for want of a signature
+            self.unsigned = error
             _log.warning("%s", error)
 
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
