@@ -492,6 +492,31 @@ def test_a_missing_virtual_camera_is_a_notice(scene: Scene, monkeypatch: pytest.
     assert states == [Vcam.OPENING, Vcam.OFF]
 
 
+def test_a_character_without_a_consent_note_does_not_reach_the_virtual_camera(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FakeVcam] = []
+
+    def open_one(output: OutputSettings, _device: str) -> FakeVcam:
+        made.append(FakeVcam(output.size_wh))
+        return made[-1]
+
+    monkeypatch.setattr(outputs_owner, "open_virtual_camera", open_one)
+    monkeypatch.setattr(FakeVcam, "needs_consent", True, raising=False)
+    scene.go_live()
+    assert scene.controller._session is not None
+    pipeline = scene.controller._session.pipeline
+    pipeline.command(lambda renderer: renderer.set_source_set(make_source_set("bare")))
+    scene.feed()
+    outputs = scene.controller.outputs
+    outputs.set_vcam(True, scene.controller.settings)
+    scene.until(lambda: "by whose leave" in scene.told)
+    scene.until(lambda: outputs.vcam_state is Vcam.OFF)
+    assert (made[0].count, made[0].closed) == (0, 1)
+    assert shows_person(scene.feed()) >= 0, "the run goes on"
+    scene.stop()
+
+
 def test_closing_in_the_middle_of_opening_leaves_nothing(scene: Scene, settings_file: Path) -> None:
     scene.controller.change(theme="light")
     scene.controller.start()
