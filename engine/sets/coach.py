@@ -169,7 +169,8 @@ class CaptureCoach:
         if self._held[-1].captured_ns - self._held[0].captured_ns >= wait_ns:
             return self._take(target)
         self._held.clear()
-        return Advice(f"{target.ask}, and hold it.", target.key, 0.8)
+        asked = self.missing[0]
+        return Advice(f"{asked.ask}{', and hold it' if asked is target else ''}.", asked.key, 0.8)
 
     def _take(self, target: Target) -> Advice:
         best = min(self._held, key=lambda facts: (round(facts.blur, 2), facts.speed))

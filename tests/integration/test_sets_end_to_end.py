@@ -19,10 +19,13 @@ from engine.app import AnimateJob, animate, build_renderer
 from engine.app.demo import builtin_clip
 from engine.app.sets import instruments, judge
 from engine.assets import asset_path
+from engine.capture import open_camera
 from engine.cli.commands import app
 from engine.config import LiveSettings, OutputSettings
 from engine.cv import cv2
 from engine.errors import InvalidSetting, NoFaceInSource, SourceSetEmpty
+from engine.sets.capture import CoachedCapture, run_session
+from engine.sets.coach import CaptureCoach
 from engine.sets.draft import open_draft
 from engine.sets.leave_one_out import leave_one_out
 from engine.sets.make import Instruments, add_files, new_draft, picture_entry
@@ -260,3 +263,19 @@ def test_a_model_that_repaints_has_no_map() -> None:
         renderer.show_sources(False)
         with pytest.raises(InvalidSetting, match="pixels of its own"):
             renderer.show_sources(True)
+
+
+def test_the_coach_makes_a_set_of_somebody_who_just_moves(tools: Instruments) -> None:
+    coach = CaptureCoach()
+    with open_camera(str(builtin_clip()), paced=False) as camera, closing(tools.follower()) as tracker:
+        session = CoachedCapture(new_draft("cap"), coach, tracker)
+        heard: list[str] = []
+        run_session(session, camera, say=lambda advice: heard.append(advice.text))
+    files = [entry.file for entry in session.draft.entries]
+    assert files[0] == "front.png"
+    assert {"left.png", "right.png"} <= set(files)
+    assert len(files) == len(coach.taken) == sum("Taken" in text for text in heard)
+    report = judge(session.draft, rebuild=False)
+    assert report.coverage is not None
+    for file, index in zip(report.covered, range(len(files)), strict=True):
+        assert index in report.coverage.shown[file.removesuffix(".png")], f"{file} does not show it"
