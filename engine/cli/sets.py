@@ -166,6 +166,53 @@ def set_add(
     _judge_briefly(added.draft, sheet=sheet, quiet=quiet)
 
 
+@set_app.command("capture")
+@guarded
+def set_capture(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A new set, or one of your own to fill up.")],
+    camera: Annotated[
+        str, typer.Option("--camera", metavar="ID", help="Camera of `bunraku cameras`, or a video.")
+    ] = "0",
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="Stop by itself after so long.")] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="POSE", help="Do not ask for this.")] = None,
+    consent: _ConsentOption = None,
+    who: _WhoOption = None,
+    how: _HowOption = None,
+    until: _UntilOption = None,
+    scope: _ScopeOption = None,
+) -> None:
+    """Make a set in front of the camera: the coach asks for what is missing and takes each pose when it is right.
+
+    Poses: front, mouth_open, eyes_closed, left, right, smile, up, down, brows_up. What comes unasked is taken too.
+    Ctrl-C ends it; what was taken is kept.
+    """
+    from engine.app.sets import capture
+    from engine.sets.draft import open_draft
+    from engine.sets.make import new_draft
+    from engine.sets.save import default_folder, save_draft
+
+    folder = default_folder(name)
+    draft = open_draft(folder) if folder.exists() else new_draft(name)
+    note = _note(
+        draft.manifest.consent, consent=consent, who=who, how=how, until=until, scope=scope, source=None, licence=None
+    )
+    draft = draft.with_consent(note) if note is not None else draft
+    told = ""
+
+    def say(text: str, taken: bool) -> None:
+        nonlocal told
+        if text != told:
+            typer.echo(f"{'*' if taken else ' '} {text}")
+            told = text
+
+    done = capture(draft, _camera_spec(camera), skip=tuple(skip or ()), limit_s=seconds, say=say)
+    if not done.entries:
+        typer.echo("Nothing was taken.", err=True)
+        raise typer.Exit(3)
+    save_draft(done, folder, replace=folder.exists())
+    typer.echo(f"{name}: {len(done.entries)} pictures in {folder}")
+
+
 @set_app.command("check")
 @guarded
 def set_check(
@@ -440,6 +487,12 @@ def _own_folder(name: str) -> Path:
         what = f"{path.name} cannot be changed: expected a set's folder with {SET_FILE}."
         raise SourceSetInvalid(what, hint=f"Import it first: bunraku set import {path}", path=str(path))
     return path
+
+
+def _camera_spec(text: str) -> str:
+    from engine.cli.live import camera_spec
+
+    return camera_spec(text)
 
 
 def _remove_folder(path: Path) -> None:
