@@ -42,7 +42,7 @@ def _stable() -> NDArray[np.intp]:
 @functools.cache
 def _directions() -> NDArray[np.float32]:
     """Return the whitening projection, (2 P, 30) float32."""
-    return freeze(np.load(asset_path("models", "face_shape.npy")).astype(np.float32))
+    return freeze(np.load(asset_path("models", "face_shape.npy"), allow_pickle=False).astype(np.float32))
 
 
 def stable_shape(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -203,8 +203,8 @@ def test_a_character_without_a_consent_note_does_not_reach_the_virtual_camera(
     monkeypatch.setattr(outputs_owner, "open_virtual_camera", open_one)
     monkeypatch.setattr(FakeVcam, "needs_consent", True, raising=False)
     scene.go_live()
-    assert scene.controller._session is not None
-    pipeline = scene.controller._session.pipeline
+    assert scene.controller.outputs._pipeline is not None
+    pipeline = scene.controller.outputs._pipeline
     pipeline.command(lambda renderer: renderer.set_source_set(make_source_set("bare")))
     scene.feed()
     outputs = scene.controller.outputs
