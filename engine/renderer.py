@@ -133,11 +133,12 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
+        self.cut_out = False  # whether the pictures have no background of their own
         self.last_timings = StageTimes()
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
         self._drift = DriftWatch()
-        self._picture: NDArray[np.uint8] | None = None  # the last canvas with the character, unmarked
+        self._picture: Composite | None = None  # the last canvas with the character, unmarked
         self._tracked_ns = 0
         self._output_ns = 0
         self._shown: float | None = None  # share of the character against the card; None before the first frame
@@ -195,6 +196,7 @@ class Renderer:
     def use(self, prepared: PreparedCharacter) -> None:
         """Show another character from the next frame on."""
         images = prepared.source_set.images
+        self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
@@ -258,7 +260,7 @@ class Renderer:
         retargeted_ns = time.perf_counter_ns()
         portrait = self._warper.warp(query)
         warped_ns = time.perf_counter_ns()
-        self._picture = self._compositor.compose(portrait).rgb
+        self._picture = self._compositor.compose(portrait)
         composed_ns = time.perf_counter_ns()
         output = self._output(self._picture, LOOKING, frame.captured_ns)
         self.last_timings = StageTimes(
@@ -349,19 +351,25 @@ class Renderer:
             self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
 
-    def _output(self, picture: NDArray[np.uint8] | None, reason: str, at_ns: int) -> OutputFrame:
+    def _output(self, picture: Composite | None, reason: str, at_ns: int) -> OutputFrame:
         """Mix picture and card by what is shown, and seal."""
         self._output_ns = at_ns
         shown = self._shown if picture is not None and self._shown is not None else 0.0
-        if picture is None or shown < 1.0:
-            card = draw_card(self._settings.output.size_wh, reason)
-            picture = card if picture is None else cross_fade(picture, card, share=1.0 - shown)
-        return self._seal(picture, at_ns)
+        if picture is not None and shown >= 1.0:
+            return self._seal(picture.rgb, at_ns, alpha=picture.alpha)
+        card = draw_card(self._settings.output.size_wh, reason)
+        if picture is None:
+            return self._seal(card, at_ns)
+        share = 1.0 - shown
+        alpha = picture.alpha
+        if alpha is not None:  # the card has no transparent part
+            alpha = cross_fade(alpha, np.full_like(alpha, 255), share=share)
+        return self._seal(cross_fade(picture.rgb, card, share=share), at_ns, alpha=alpha)
 
-    def _seal(self, rgb: NDArray[np.uint8], at_ns: int) -> OutputFrame:
+    def _seal(self, rgb: NDArray[np.uint8], at_ns: int, *, alpha: NDArray[np.uint8] | None = None) -> OutputFrame:
         look = self._settings.output
         return seal(
-            Composite(at_ns, rgb),
+            Composite(at_ns, rgb, alpha),
             rendered_ns=self._clock.now_ns(),
             corner=look.watermark_corner,
             style=look.watermark_style,

@@ -30,6 +30,7 @@ def load_source_set(
     side_px: int = 256,
     analyser: SourceAnalyser | None = None,
     cache_dir: Path | None = None,
+    keep_order: bool = False,
 ) -> SourceSet:
     """Load a source set.
 
@@ -38,6 +39,7 @@ def load_source_set(
         side_px: side R of the portraits.
         analyser: finds face and person where no cache holds them; None is enough for built-in sets.
         cache_dir: the cache of analysed pictures; default: in the user's cache folder.
+        keep_order: the pictures as they are listed, instead of the most frontal and neutral one first.
     Raises:
         SourceSetMissing, SourceSetInvalid, SourceSetEmpty, TooManySources: the set as a whole.
         SourceUnreadable, NoFaceInSource: one of its pictures, which the message names.
@@ -57,7 +59,7 @@ def load_source_set(
             )
             for entry in entries
         ]
-    return _assemble(manifest, entries, pictures, side_px)
+    return _assemble(manifest, entries, pictures, side_px, keep_order=keep_order or manifest.keeps_order)
 
 
 def read_manifest(store: SetStore) -> SetManifest:
@@ -101,14 +103,19 @@ def _usable(manifest: SetManifest, store: SetStore) -> tuple[PictureEntry, ...]:
 
 
 def _assemble(
-    manifest: SetManifest, entries: Sequence[PictureEntry], pictures: Sequence[AnalysedPicture], side_px: int
+    manifest: SetManifest,
+    entries: Sequence[PictureEntry],
+    pictures: Sequence[AnalysedPicture],
+    side_px: int,
+    *,
+    keep_order: bool,
 ) -> SourceSet:
     boxes = choose_boxes(pictures)
     images = [
         frame_picture(picture, box, name=Path(entry.file).stem, side_px=side_px)
         for entry, picture, box in zip(entries, pictures, boxes, strict=True)
     ]
-    order = range(len(images)) if manifest.keeps_order else order_pictures([image.keypoints for image in images])
+    order = range(len(images)) if keep_order else order_pictures([image.keypoints for image in images])
     ordered = tuple(images[index] for index in order)
     log.info("Source set %s: %s", manifest.name, ", ".join(image.name for image in ordered))
     return SourceSet(manifest.name, ordered, manifest.licence, manifest.consent.describe())
