@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from engine.cli.guard import guarded
+from engine.cli.landmarks import set_landmarks
 
 __all__ = ["cameras", "doctor", "set_app"]
 
 set_app = typer.Typer(help="Source sets.", no_args_is_help=True)
+set_app.command("landmarks")(set_landmarks)
 
 
 @set_app.command("list")

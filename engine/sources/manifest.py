@@ -19,6 +19,10 @@ scope = "..."
 file = "front.png"
 enabled = true
 notes = "neutral"
+
+[pictures.guides]                 # landmarks by hand, where the tracker finds no face; see guides.py
+yaw_deg = 20.0                    # head turn, where the fit should not guess it; pitch_deg likewise
+chin = [0.51, 0.62]               # name = [x, y] over the picture's width and height, 12 to 20 of them
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from engine.errors import SourceSetInvalid
+from engine.sources.guides import GuidePoints
+from engine.sources.guides_file import read_guides
 
 __all__ = ["CONSENT_KINDS", "FORMAT", "Consent", "PictureEntry", "SetManifest", "parse_manifest", "suggest"]
 
@@ -41,7 +47,7 @@ CONSENT_KINDS = ("mine", "consented", "synthetic", "licensed")
 _ORDERS = ("auto", "listed")
 _TOP_KEYS = ("format", "name", "title", "author", "licence", "origin", "order", "consent", "pictures")
 _CONSENT_KEYS = ("kind", "who", "when", "scope")
-_PICTURE_KEYS = ("file", "enabled", "notes")
+_PICTURE_KEYS = ("file", "enabled", "notes", "guides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,12 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class PictureEntry:
-    """One picture of a set. file: relative to the set's folder."""
+    """One picture of a set. file: relative to its folder. guides: landmarks by hand; None lets the tracker look."""
 
     file: str
     enabled: bool = True
     notes: str = ""
+    guides: GuidePoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,8 @@ def _picture(data: object, index: int, label: str) -> PictureEntry:
     file = table.get("file", str, "")
     if not file:
         raise _invalid(label, f"has no file in {where}", 'Add: file = "..."')
-    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""))
+    guides = read_guides(table.get("guides", dict, {}), where=f"{where}.guides", label=label)
+    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), guides)
 
 
 def _refuse_repeats(entries: Sequence[PictureEntry], label: str) -> None:

@@ -56,6 +56,7 @@ def load_source_set(
                 trusted=trusted,
                 analyser=analyser,
                 cache_dir=cache_dir or default_cache_dir(),
+                guides=entry.guides,
             )
             for entry in entries
         ]
