@@ -86,6 +86,7 @@ class Renderer:
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
         self._heat: ShowsSources | None = None
+        self.cut_out = False  # whether the pictures have no background of their own
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -156,6 +157,7 @@ class Renderer:
         if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
             prepared = self.prepare(prepared.source_set)
         images = prepared.source_set.images
+        self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
@@ -275,7 +277,7 @@ class Renderer:
             portrait = replace(portrait, rgba=tint(portrait.rgba, self._heat.source_shares()))
         warped_ns = time.perf_counter_ns()
         self.stage = "compose"
-        picture = self._compositor.compose(portrait).rgb
+        picture = self._compositor.compose(portrait)
         composed_ns = time.perf_counter_ns()
         output = self._standby.show(picture, frame.captured_ns, consented=self._consented)
         self.last_timings = StageTimes(

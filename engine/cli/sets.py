@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.guard import guarded
+from engine.cli.landmarks import set_landmarks
 from engine.cli.options import QuietOption
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ _ColourOption = Annotated[
     bool | None,
     typer.Option("--colour-match/--no-colour-match", help="Give all pictures the light of the first."),
 ]
+
+
+set_app.command("landmarks")(set_landmarks)
 
 
 @set_app.command("list")

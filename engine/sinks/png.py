@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every frame as a numbered PNG, signed, that says in its metadata that it is synthetic."""
+"""Writes every frame as a numbered PNG, signed, that says that it is synthetic; transparent where frames are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.cv import cv2
 from engine.errors import DiskFull, SigningFailed
 from engine.files import write_whole
 from engine.provenance.signing import sign_png
-from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, unwritable
+from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, straight_alpha, unwritable
 from engine.types import OutputFrame
 
 __all__ = ["PROVENANCE", "PngSink", "png_bytes"]
@@ -69,7 +69,7 @@ def png_bytes(frame: OutputFrame) -> bytes:
 
     A picture that cannot be signed is returned without a signature, and the log says why.
     """
-    bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(straight_alpha(frame), cv2.COLOR_RGB2BGR if frame.alpha is None else cv2.COLOR_RGBA2BGRA)
     encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])[1].tobytes()
     noted = encoded[:_HEADER_BYTES] + _text_chunk("Comment", PROVENANCE) + encoded[_HEADER_BYTES:]
     try:

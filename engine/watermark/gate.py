@@ -19,11 +19,12 @@ from engine.watermark.card import draw_card
 from engine.watermark.detector import has_mark
 from engine.watermark.imprint import imprint
 from engine.watermark.payload import Payload, current_payload
-from engine.watermark.visible import Mark, box_of, draw_mark, make_mark, mark_height_px
+from engine.watermark.visible import Mark, box_of, cover_mark, draw_mark, make_mark, mark_height_px
 
 __all__ = ["has_mark", "holding_card", "seal"]
 
 _ROWS_CHECKED = 8
+_OPAQUE_ENOUGH = 128  # of 255
 _LEAST_CONTRAST = 80.0  # letters against plate, in levels of 0–255
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
@@ -57,7 +58,10 @@ def seal(
         mark = make_mark(mark_height_px(size_wh), style)
         rgb = imprint(composite.rgb, payload)
         problem = _check_imprint(rgb, composite.rgb)
+        if composite.alpha is not None:  # what is not there carries nothing; at soft edges it would be seen
+            rgb[composite.alpha < _OPAQUE_ENOUGH] = composite.rgb[composite.alpha < _OPAQUE_ENOUGH]
         draw_mark(rgb, mark, corner=corner)
+        alpha = None if composite.alpha is None else cover_mark(composite.alpha, mark, corner=corner)
         problem = problem or _check(rgb, mark, corner=corner)
     except WatermarkError:
         raise
@@ -69,7 +73,8 @@ def seal(
         raise WatermarkError(
             f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
         )
-    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(payload.as_bytes(), origin or Origin()), consented)
+    proof = Seal(payload.as_bytes(), origin or Origin())
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, proof, consented, alpha)
 
 
 def holding_card(
