@@ -117,7 +117,7 @@ class Mp4Sink(BaseSink):
             container.close()
         except (OSError, av.FFmpegError) as error:
             raise self._abandon(error) from error
-        self._container = None
+        self._container = self._stream = None  # an encoder keeps its threads and pictures as long as it is known
         self._file.close()
         if self.count == 0:
             with contextlib.suppress(OSError):
@@ -156,7 +156,7 @@ class Mp4Sink(BaseSink):
 
     def _abandon(self, error: Exception) -> SinkError:
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""
-        container, self._container = self._container, None
+        container, self._container, self._stream = self._container, None, None
         fault = self._file.fault
         if fault is None:  # not the file's doing; the end may still be written
             fault = error if isinstance(error, OSError) else None
