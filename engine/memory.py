@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives memory back to the system after something big has gone. Any thread; takes up to a tenth of a second.
 
-Measured on Linux: 24 trackers made one after another beside a loaded model leave 300 MB behind, which the C library
-keeps in pieces, and nothing that grows where both steps are taken.
+Measured on Linux with trackers made anew beside a loaded model: 12 MB each were left behind without, which the C
+library kept in pieces, and 1 MB each with both steps.
 """
 
 from __future__ import annotations
