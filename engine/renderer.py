@@ -33,6 +33,7 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
+from engine.memory import release_memory
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -241,6 +242,7 @@ class Renderer:
             if prepared is not None:
                 warper.use(prepared)
         self._forget_motion()
+        release_memory()
 
     def render(self, frame: Frame) -> OutputFrame:
         """Render one driving frame.

@@ -88,8 +88,10 @@ class Mp4Sink(BaseSink):
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
         self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
-        if live:  # what the encoder holds back to look ahead is lost with a killed program: at 5 fps three seconds
-            self._encoder_options["tune"] = "zerolatency"
+        if live:
+            # What the encoder holds back to look ahead is lost with a killed program: at 5 fps three seconds. Looking
+            # two frames ahead costs nothing (107 kB and 41.8 dB become 81 kB and 41.1 dB); not at all, 75 % more bytes.
+            self._encoder_options["x264-params"] = "rc-lookahead=2:sync-lookahead=0:sliced-threads=1"
         self._file, self._container = self._create()
         self._stream: VideoStream | None = None
         self._sound = sound
@@ -157,7 +159,7 @@ class Mp4Sink(BaseSink):
             container.close()
         except (OSError, av.FFmpegError) as error:
             raise self._abandon(error) from error
-        self._container = None
+        self._container = self._stream = None  # an encoder keeps its threads and pictures as long as it is known
         self._file.close()
         if self.count == 0:
             with contextlib.suppress(OSError):
@@ -221,7 +223,7 @@ class Mp4Sink(BaseSink):
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""
         if self._sound is not None:
             self._sound.close()
-        container, self._container = self._container, None
+        container, self._container, self._stream = self._container, None, None
         fault = self._file.fault
         if fault is None:  # not the file's doing; the end may still be written
             fault = error if isinstance(error, OSError) else None
