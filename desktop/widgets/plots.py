@@ -11,9 +11,14 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from desktop.figures import Figures
 from desktop.theme import Theme
 
-__all__ = ["PlotPane"]
+__all__ = ["PlotPane", "load_plots"]
 
 _KEPT = 240  # two minutes, two a second
+
+
+def load_plots() -> None:
+    """Load the plots' library, which takes half a second: on a task's thread, before the first pane is made."""
+    import pyqtgraph  # noqa: F401 - loading it is the point
 
 
 class PlotPane(QWidget):

@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     found = _BENCHES[options.what](app, options)
     load = os.getloadavg()
     for name, value in found.items():
-        print(f"{name:28} {value:.1f}" if isinstance(value, float) else f"{name:28} {value}")
+        print(f"{name:28} {value:.3g}" if isinstance(value, float) else f"{name:28} {value}")
     print(f"{'load of the machine':28} {load[0]:.1f} over one minute, {load[1]:.1f} over five")
     if options.json:
         options.json.write_text(json.dumps({**found, "load": load}, indent=1))
