@@ -146,13 +146,15 @@ class Mp4Sink(BaseSink):
             DiskFull: no room for the end; what was written before plays.
         """
         container = self._container
+        last_ns = self._first_ns + round((self._last_tick + _TICKS_PER_S / self._fps) / _TICKS_PER_NS)
+        if self._track is not None and container is not None:
+            self._track.collect(until_ns=last_ns)
         if self._sound is not None:
             self._sound.close()
         if container is None:
             return
         try:
             if self._track is not None:
-                last_ns = self._first_ns + round((self._last_tick + _TICKS_PER_S / self._fps) / _TICKS_PER_NS)
                 self._track.finish(end_ns=last_ns)
             if self._stream is not None:
                 container.mux(self._stream.encode(None))
