@@ -35,7 +35,7 @@ DISK_NEEDED_GB = {"run": 2.0, "test": 4.0}  # measured 1.3 GB and 2.4 GB, plus w
 # mistake in its source must show as what it is, not as a broken installation.
 _PROBE = (
     "import importlib.util as u, sys, typer, rich, pydantic, platformdirs, tomlkit, numpy;"
-    "sys.exit(any(u.find_spec(n) is None for n in ('engine', 'cv2', 'av', 'openvino', 'mediapipe', 'PIL')))"
+    "sys.exit(any(u.find_spec(n) is None for n in ('engine', 'cv2', 'av', 'openvino', 'mediapipe', 'PIL', 'c2pa')))"
 )
 
 

@@ -20,7 +20,10 @@ from engine.cli.options import MODEL_NAMES, parse_counts, parse_size, settings_f
 from engine.config import LiveSettings, MotionSettings
 from engine.errors import InvalidSetting
 
-COMMANDS = ("animate", "bench", "cameras", "compare", "demo", "doctor", "eval", "run", "set", "soak")
+COMMANDS = (
+    *("animate", "bench", "cameras", "compare", "demo", "doctor", "eval", "interpolate", "run", "set", "soak"),
+    "verify",
+)
 
 
 def invoke(*args: str) -> Result:

@@ -241,3 +241,11 @@ def test_a_copied_sidecar_alone_proves_nothing(recording: Path, tmp_path: Path) 
     write_video(tmp_path / "foreign.mp4", scene(6, seed=4))
     shutil.copy(recording.with_suffix(".c2pa"), tmp_path / "foreign.c2pa")
     assert run(tmp_path / "foreign.mp4")[0] == 1
+
+
+def test_a_picture_too_small_to_tell_says_so(tmp_path: Path) -> None:
+    Image.fromarray(scene(1)[0]).resize((160, 90)).save(tmp_path / "tiny.png")
+    code, out, _ = run(tmp_path / "tiny.png")
+    assert code == 1
+    assert "a short side of 90 px is too little to tell, 240 are needed" in out
+    assert "120 are needed" in out
