@@ -20,6 +20,7 @@ __all__ = [
     "PICKED",
     "EncodedSourceSet",
     "FrameInputs",
+    "LayerTime",
     "LearnedRunner",
     "Motion",
     "WarpRunner",
@@ -64,6 +65,15 @@ class FrameInputs:
     log_face: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """What one layer of a compiled graph takes a frame. kind: of its kernel, where the back-end says so."""
+
+    name: str
+    kind: str
+    ms: float
+
+
 def fill_picks(inputs: FrameInputs, *, into: Mapping[str, NDArray[Any]]) -> None:
     """Write a frame's inputs into arrays of `FRAME_SHAPES`; a frame that wants one picture gets it twice."""
     count = len(inputs.pick)
@@ -92,6 +102,10 @@ class WarpRunner(Protocol):
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array may be reused by the next call."""
+        ...
+
+    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
+        """Return what each layer of the frame graph takes, the mean over some frames."""
         ...
 
     def close(self) -> None:

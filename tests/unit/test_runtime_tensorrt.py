@@ -4,27 +4,14 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.build.profiles import RANGE
-from engine.errors import (
-    BackendUnavailable,
-    CudaError,
-    EngineMismatch,
-    EngineMissing,
-    OutOfDeviceMemory,
-    ShapeOutsideProfile,
-)
-from engine.runtime import cuda as cuda_module
-from engine.runtime import select, tensorrt_library
+from engine.errors import CudaError, DeviceLost, EngineMismatch, OutOfDeviceMemory, ShapeOutsideProfile
 from engine.runtime.base import FrameInputs
-from engine.runtime.cuda import CudaDevice
-from engine.runtime.engine_file import EngineKey, default_folder, describe_record, engine_path, record_path
+from engine.runtime.cuda import CudaDevice, DeviceBuffer
 from engine.runtime.manifest import load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.tensorrt_runner import TensorRtRunner
@@ -47,9 +34,9 @@ def frame(yaw: float, picks: int) -> FrameInputs:
     return FrameInputs(make_keypoints(yaw=yaw).astype(np.float32), np.arange(picks)[::-1].copy(), shares, shares)
 
 
-def runner_on(cuda: HostCuda, **options: Any) -> TensorRtRunner:
+def runner_on(cuda: HostCuda, *, recorded: bool = True, **options: Any) -> TensorRtRunner:
     library = make_library(cuda, MANIFEST.folder / "animate.onnx", **options)
-    return TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=cuda))
+    return TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=cuda), recorded=recorded)
 
 
 def test_pictures_are_those_of_the_cpu_back_end() -> None:
@@ -97,9 +84,9 @@ def test_what_does_not_fit_is_said() -> None:
         runner_on(HostCuda(), readable=False)
     with pytest.raises(ShapeOutsideProfile, match=r"17 pictures, and the engine takes up to 16"):
         runner_on(HostCuda()).encode(*source_set(17))
-    runner = runner_on(HostCuda(), most_sources=2)
-    with pytest.raises(ShapeOutsideProfile, match=r"rgba of shape \(1, 3, 4, 256, 256\): 3 is above 2"):
-        runner.animate(runner.encode(*source_set(3)), frame(0.0, 2))
+    runner = runner_on(HostCuda(), ranges=[(1, 1), (2, 4)])
+    with pytest.raises(ShapeOutsideProfile, match=r"5 pictures, and the engine of 'lite' takes 1, 2 to 4\."):
+        runner.encode(*source_set(5))
 
 
 def test_a_full_gpu_is_said_and_the_set_before_goes_on() -> None:
@@ -113,83 +100,78 @@ def test_a_full_gpu_is_said_and_the_set_before_goes_on() -> None:
     assert np.isfinite(runner.animate(small, frame(0.0, 1))).all()
 
 
-def test_a_lost_gpu_is_an_error_of_its_own() -> None:
+def test_an_engine_that_does_not_fit_says_how_much_it_needs() -> None:
+    with pytest.raises(OutOfDeviceMemory, match=r"'lite' needs 900 MB on Host GPU, where 500 MB are free") as caught:
+        runner_on(HostCuda(memory_bytes=500_000_000), context_bytes=900_000_000)
+    assert "--backend openvino" in caught.value.hint
+    with pytest.raises(OutOfDeviceMemory, match="does not fit on Host GPU: Out of memory while allocating"):
+        runner_on(HostCuda(), says="Out of memory while allocating 5 bytes")
+    with pytest.raises(EngineMismatch, match="cannot be used on Host GPU: no kernel"):
+        runner_on(HostCuda(), says="no kernel")
+
+
+def test_every_bucket_draws_the_same_pictures() -> None:
+    cuda = HostCuda()
+    runner, expected = runner_on(cuda, ranges=[(1, 1), (2, 2), (3, 4)]), OpenVinoRunner(MANIFEST)
+    sets = [source_set(count, seed=count) for count in (1, 2, 4)]
+    ours, theirs = ([r.encode(*each) for each in sets] for r in (runner, expected))
+    for which in (2, 0, 1, 0, 2):
+        inputs = frame(0.1, min(2, len(sets[which][0])))
+        found = runner.animate(ours[which], inputs)
+        assert np.abs(found - expected.animate(theirs[which], inputs)).mean() < 1e-4
+
+
+def test_a_recorded_frame_is_the_queued_one() -> None:
+    recorded, queued = runner_on(HostCuda()), runner_on(HostCuda(), recorded=False)
+    sets = [source_set(2, seed=3), source_set(3, seed=4)]
+    ours, theirs = ([r.encode(*each) for each in sets] for r in (recorded, queued))
+    for step, which in enumerate((0, 1, 0, 0, 1)):
+        inputs = frame(0.05 * step, 2)
+        np.testing.assert_array_equal(recorded.animate(ours[which], inputs), queued.animate(theirs[which], inputs))
+
+
+def test_a_set_that_is_loaded_does_not_break_the_recording_of_a_frame() -> None:
+    cuda = HostCuda()
+    device = CudaDevice(api=cuda)
+    loaded: list[DeviceBuffer] = []
+    device.record(lambda: loaded.append(device.allocate(np.arange(4, dtype=np.float32))))
+    assert bytes(cuda.live[loaded[0].address]) == np.arange(4, dtype=np.float32).tobytes()  # there, not recorded
+    assert "cudaMemcpy" not in cuda.calls  # it would make both streams wait for each other
+
+
+@pytest.mark.parametrize("code", [700, 719, 999])
+def test_a_lost_gpu_is_an_error_of_its_own(code: int) -> None:
     cuda = HostCuda()
     runner = runner_on(cuda)
     sources = runner.encode(*source_set(1))
-    runner.animate(sources, frame(0.0, 1))
-    cuda.failing["cudaGraphLaunch"] = 719
-    with pytest.raises(CudaError, match=r"cudaGraphLaunch: status 719 \(719\)"):
+    before = runner.animate(sources, frame(0.0, 1)).copy()
+    cuda.failing["cudaGraphLaunch"] = code
+    with pytest.raises(DeviceLost, match=rf"The GPU was lost in cudaGraphLaunch: status {code} \({code}\)"):
         runner.animate(sources, frame(0.0, 1))
+    cuda.calls.clear()
+    runner.close()
+    del sources
+    gc.collect()
+    assert "cudaDeviceReset" in cuda.calls
+    assert "cudaFree" not in cuda.calls  # what lay there went with the context
+    again = runner_on(cuda)
+    np.testing.assert_array_equal(again.animate(again.encode(*source_set(1)), frame(0.0, 1)), before)
 
 
-@pytest.mark.parametrize(
-    ("status", "count", "index", "says"),
-    [
-        (35, 0, 0, "no NVIDIA driver, or one too old"),
-        (100, 0, 0, "no NVIDIA GPU"),
-        (0, 2, 2, "no NVIDIA GPU number 2: the driver sees 2"),
-    ],
-)
-def test_no_gpu_is_one_sentence(status: int, count: int, index: int, says: str) -> None:
-    with pytest.raises(BackendUnavailable, match=says):
-        CudaDevice(index, api=HostCuda(status=status, count=count))
+def test_a_failure_that_is_no_loss_is_told_apart() -> None:
+    cuda = HostCuda()
+    runner = runner_on(cuda)
+    sources = runner.encode(*source_set(1))
+    cuda.failing["cudaGraphLaunch"] = 1
+    with pytest.raises(CudaError, match=r"The GPU failed in cudaGraphLaunch") as caught:
+        runner.animate(sources, frame(0.0, 1))
+    assert not isinstance(caught.value, DeviceLost)
 
 
-class TestByName:
-    """`--backend tensorrt_rtx` on a machine that has everything but an engine."""
-
-    @pytest.fixture(autouse=True)
-    def _machine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        cuda = HostCuda()
-        library = make_library(cuda, MANIFEST.folder / "animate.onnx")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        monkeypatch.setattr(importlib.util, "find_spec", lambda *_: object())
-        monkeypatch.setattr(cuda_module, "load_cuda", lambda: cuda)
-        monkeypatch.setattr(tensorrt_library, "load_library", lambda _flavour: library)
-
-    @staticmethod
-    def built(*architectures: str, **changes: str) -> Path:
-        facts = {
-            "model": "lite",
-            "graph": "animate",
-            "graph_sha256": MANIFEST.files["animate.onnx"],
-            "flavour": "tensorrt_rtx",
-            "version": "1.0",
-            "precision": "fp32",
-            "profile": RANGE.name,
-        }
-        key = EngineKey(**{**facts, **changes}, architectures=architectures)
-        path = engine_path(default_folder(), key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"an engine")
-        record_path(path).write_text(describe_record(key, b"an engine"))
-        return path
-
-    def test_an_engine_for_several_gpus_serves_this_one(self) -> None:
-        self.built("sm86", "sm89")
-        runner, reason = select.open_runner("tensorrt_rtx")
-        assert reason == "asked for"
-        assert runner.description == "tensorrt_host 1.0 on Host GPU"
-        picture = runner.animate(runner.encode(*source_set(2)), frame(0.1, 2))
-        assert picture.std() > 0.1
-
-    def test_none_built_says_the_command(self) -> None:
-        self.built("sm120")
-        with pytest.raises(EngineMissing, match=r"No engine of 'lite' was built for sm89") as caught:
-            select.open_runner("tensorrt_rtx")
-        assert caught.value.hint == "Run: python build_engines.py --flavour tensorrt_rtx --only lite"
-
-    def test_a_damaged_one_is_not_used(self) -> None:
-        self.built("sm89").write_bytes(b"half")
-        with pytest.raises(EngineMismatch, match="truncated: expected 9 bytes, got 4"):
-            select.open_runner("tensorrt_rtx")
-
-    def test_one_of_an_older_model_is_not_used(self) -> None:
-        self.built("sm89", graph_sha256="0" * 64)
-        with pytest.raises(EngineMismatch, match="stale: it was built for graph sha256 000000000000…"):
-            select.open_runner("tensorrt_rtx")
-
-    def test_a_gpu_is_a_number(self) -> None:
-        with pytest.raises(BackendUnavailable, match="'fast' is no number of a GPU"):
-            select.open_runner("tensorrt_rtx:fast")
+def test_layers_are_measured_and_frames_go_on() -> None:
+    runner = runner_on(HostCuda())
+    sources = runner.encode(*source_set(2))
+    before = runner.animate(sources, frame(0.1, 2)).copy()
+    layers = runner.measure_layers(sources, frame(0.1, 2), frames=4)
+    assert [(layer.name, layer.ms) for layer in layers] == [("warp", 0.25), ("blend", 0.25)]
+    np.testing.assert_array_equal(runner.animate(sources, frame(0.1, 2)), before)
