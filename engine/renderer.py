@@ -32,6 +32,7 @@ from engine.events import (
     SourceSetReady,
     TrackingLost,
     TrackingRecovered,
+    Warned,
 )
 from engine.sources.driving_crop import DrivingCrop
 from engine.stats import StageTimes
@@ -142,6 +143,7 @@ class Renderer:
         self._output_ns = 0
         self._shown: float | None = None  # share of the character against the card; None before the first frame
         self._face_found: bool | None = None
+        self._warning: BaseException | None = None  # of the set in use
         self.set_settings(self._settings)
 
     @property
@@ -194,7 +196,8 @@ class Renderer:
 
     def use(self, prepared: PreparedCharacter) -> None:
         """Show another character from the next frame on."""
-        images = prepared.source_set.images
+        images = prepared.source_set.images[: getattr(prepared.warper_side, "shown", None)]
+        self._warning = getattr(prepared.warper_side, "warning", None)
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
@@ -240,6 +243,9 @@ class Renderer:
         """
         if self._settings.blanked:
             return self._blank(frame.captured_ns)
+        if self._warning is not None:  # said with the first frame, when there is somebody to hear it
+            self.listener(Warned(self._clock.now_ns(), "source set", self._warning))
+            self._warning = None
         started_ns = time.perf_counter_ns()
         motion = self._tracker.track(frame)
         tracked_ns = time.perf_counter_ns()

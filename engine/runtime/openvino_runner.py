@@ -165,10 +165,10 @@ class OpenVinoRunner:
 
 def _choose(manifest: ModelManifest, device: OpenVinoDevice, precision: str, *, beside: bool) -> str:
     """Return the decoder's precision."""
-    if not manifest.islands:
-        return "fp32"
     if beside:
         return "fp16"
+    if not manifest.islands and precision != "int8":
+        return "fp32"
     if precision != "auto":
         return precision
     if not device.computes_bf16:

@@ -10,28 +10,21 @@ import numpy as np
 import pytest
 
 from engine.errors import CudaError, DeviceLost, EngineMismatch, OutOfDeviceMemory, ShapeOutsideProfile
-from engine.runtime.base import FrameInputs
 from engine.runtime.cuda import CudaDevice, DeviceBuffer
 from engine.runtime.manifest import load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.tensorrt_runner import TensorRtRunner
+from tests.helpers.gpu_checks import (
+    CountedApi,
+    check_parity,
+    check_recorded_is_queued,
+    check_soak,
+    frame,
+    source_set,
+)
 from tests.helpers.host_cuda import HostCuda, make_library
-from tests.helpers.source_faces import make_keypoints
 
 MANIFEST = load_manifest("lite")
-SIDE = MANIFEST.side_px
-
-
-def source_set(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    small = rng.uniform(-1, 1, (count, 4, 8, 8)).astype(np.float32)
-    rgba = small.repeat(SIDE // 8, 2).repeat(SIDE // 8, 3)
-    return rgba, np.stack([make_keypoints(yaw=0.1 * i) for i in range(count)]).astype(np.float32)
-
-
-def frame(yaw: float, picks: int) -> FrameInputs:
-    shares = np.log(np.array([0.7, 0.3][:picks], np.float32))
-    return FrameInputs(make_keypoints(yaw=yaw).astype(np.float32), np.arange(picks)[::-1].copy(), shares, shares)
 
 
 def runner_on(cuda: HostCuda, *, recorded: bool = True, **options: Any) -> TensorRtRunner:
@@ -40,27 +33,30 @@ def runner_on(cuda: HostCuda, *, recorded: bool = True, **options: Any) -> Tenso
 
 
 def test_pictures_are_those_of_the_cpu_back_end() -> None:
-    runner, expected = runner_on(HostCuda()), OpenVinoRunner(MANIFEST)
-    sets = [source_set(1, seed=1), source_set(3, seed=2)]
-    ours, theirs = ([r.encode(*each) for each in sets] for r in (runner, expected))
-    for step, which in enumerate((0, 1, 1, 0, 1)):  # sets take turns: each is drawn from its own graph
-        inputs = frame(0.05 * step, min(2, len(sets[which][0])))
-        found, wanted = runner.animate(ours[which], inputs), expected.animate(theirs[which], inputs)
-        assert np.abs(found - wanted).mean() < 1e-4
-        assert np.abs(found - wanted).max() < 0.02
+    check_parity(runner_on(HostCuda()), OpenVinoRunner(MANIFEST), least_db=60.0)
 
 
-def test_a_frame_is_one_launch() -> None:
+def test_every_bucket_draws_the_same_pictures() -> None:
+    runner = runner_on(HostCuda(), ranges=[(1, 1), (2, 2), (3, 4)])
+    check_parity(runner, OpenVinoRunner(MANIFEST), least_db=60.0, counts=(4, 1, 2))
+
+
+def test_a_recorded_frame_is_the_queued_one() -> None:
+    check_recorded_is_queued(runner_on(HostCuda()), runner_on(HostCuda(), recorded=False))
+
+
+def test_a_frame_is_one_launch_and_many_allocate_nothing() -> None:
     cuda = HostCuda()
-    runner = runner_on(cuda)
-    sources = runner.encode(*source_set(2))
-    runner.animate(sources, frame(0.0, 2))
-    held = len(cuda.live)
-    cuda.calls.clear()
-    for step in range(20):
-        runner.animate(sources, frame(0.01 * step, 2))
-    assert cuda.calls == ["cudaGraphLaunch", "cudaStreamSynchronize"] * 20
-    assert len(cuda.live) == held
+    api = CountedApi(cuda)
+    library = make_library(cuda, MANIFEST.folder / "animate.onnx")
+    runner = TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=api))
+
+    def held() -> tuple[int, int, dict[str, int]]:
+        per_frame = ("cudaGraphLaunch", "cudaStreamSynchronize")
+        return cuda.held, len(cuda.live), {name: n for name, n in api.calls.items() if name not in per_frame}
+
+    check_soak(runner, frames=100, held=held, warm_up=3)
+    assert api.calls["cudaGraphLaunch"] == 2 * 3 + 100
 
 
 def test_memory_goes_with_the_sets_and_the_runner() -> None:
@@ -108,26 +104,6 @@ def test_an_engine_that_does_not_fit_says_how_much_it_needs() -> None:
         runner_on(HostCuda(), says="Out of memory while allocating 5 bytes")
     with pytest.raises(EngineMismatch, match="cannot be used on Host GPU: no kernel"):
         runner_on(HostCuda(), says="no kernel")
-
-
-def test_every_bucket_draws_the_same_pictures() -> None:
-    cuda = HostCuda()
-    runner, expected = runner_on(cuda, ranges=[(1, 1), (2, 2), (3, 4)]), OpenVinoRunner(MANIFEST)
-    sets = [source_set(count, seed=count) for count in (1, 2, 4)]
-    ours, theirs = ([r.encode(*each) for each in sets] for r in (runner, expected))
-    for which in (2, 0, 1, 0, 2):
-        inputs = frame(0.1, min(2, len(sets[which][0])))
-        found = runner.animate(ours[which], inputs)
-        assert np.abs(found - expected.animate(theirs[which], inputs)).mean() < 1e-4
-
-
-def test_a_recorded_frame_is_the_queued_one() -> None:
-    recorded, queued = runner_on(HostCuda()), runner_on(HostCuda(), recorded=False)
-    sets = [source_set(2, seed=3), source_set(3, seed=4)]
-    ours, theirs = ([r.encode(*each) for each in sets] for r in (recorded, queued))
-    for step, which in enumerate((0, 1, 0, 0, 1)):
-        inputs = frame(0.05 * step, 2)
-        np.testing.assert_array_equal(recorded.animate(ours[which], inputs), queued.animate(theirs[which], inputs))
 
 
 def test_a_set_that_is_loaded_does_not_break_the_recording_of_a_frame() -> None:
