@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bench`: what every stage costs and how old a frame is when it leaves, for several numbers of source pictures.
 
-Three ways. Unpaced, the synchronous renderer runs frame after frame: what the stages cost. The frame graph alone. Live, the threaded pipeline is fed by a video paced like a webcam: delivered frames, frame age, drops. The numbers of
-source pictures take turns in short blocks, so that a machine that slows down or warms up does so for all of them and
-ratios between them stay honest. Any one thread; the pipeline has its own.
+Three ways. Unpaced, the synchronous renderer runs frame after frame: what the stages cost. The frame graph alone. Live,
+the threaded pipeline is fed by a video paced like a webcam: delivered frames, frame age, drops. The numbers of source
+pictures take turns in short blocks, so that a machine that slows down or warms up does so for all of them and ratios
+between them stay honest. Any one thread; the pipeline has its own.
 """
 
 from __future__ import annotations

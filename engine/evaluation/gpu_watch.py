@@ -48,9 +48,9 @@ class GpuFigures:
     def spell(self) -> str:
         """Return all of it as one line."""
         return (
-            f"{self.name}, driver {self.driver}: {self.memory_mb:.0f} of {self.memory_total_mb:.0f} MiB in use at "
-            f"most, {self.memory_before_mb:.0f} before; SM clock {self.sm_mhz:.0f} MHz, at least {self.least_sm_mhz:.0f}; "
-            f"memory clock {self.memory_mhz:.0f} MHz; {self.temperature_c:.0f} °C; {self.power_w:.0f} W"
+            f"{self.name}, driver {self.driver}: {self.memory_mb:.0f} of {self.memory_total_mb:.0f} MiB at most, "
+            f"{self.memory_before_mb:.0f} before; SM clock {self.sm_mhz:.0f} MHz, {self.least_sm_mhz:.0f} at least, "
+            f"memory clock {self.memory_mhz:.0f}; {self.temperature_c:.0f} °C, {self.power_w:.0f} W"
         )
 
 
