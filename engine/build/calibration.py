@@ -73,6 +73,10 @@ def record_frames(
     Raises:
         SourceError, DriverError: a set or the clip cannot be used. NoFaceInDriver: no frame shows a face.
     """
+    with open_camera(str(driving), paced=False) as camera:
+        length = sum(1 for _ in iter(camera.read, None))
+    share = max(1, frames // len(source_sets))
+    chosen = set(np.linspace(0, length - 1, share).round().astype(int).tolist())
     recorded: list[RecordedFrame] = []
     for name in source_sets:
         loaded = load_sources(name, side_px=manifest.side_px)
@@ -85,11 +89,10 @@ def record_frames(
         )
         with closing(renderer), open_camera(str(driving), paced=False) as camera:
             renderer.set_source_set(loaded)
-            while (frame := camera.read()) is not None:
-                renderer.render(frame)
-        share = max(1, frames // len(source_sets))
-        picked = np.unique(np.linspace(0, len(recorder.frames) - 1, share).round().astype(int))
-        recorded += [recorder.frames[index] for index in picked if recorder.frames]
+            for index, frame in enumerate(iter(camera.read, None)):
+                if index in chosen:
+                    renderer.render(frame)
+        recorded += recorder.frames
     if not recorded:
         raise NoFaceInDriver(f"No frame of the clip shows a face: {driving}.", hint="Give another one.")
     return recorded

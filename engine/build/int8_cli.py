@@ -23,7 +23,7 @@ from PIL import Image
 from engine.app.demo import builtin_clip
 from engine.build.calibration import RecordedFrame, record_frames
 from engine.build.graph import sha256_of, write_manifest
-from engine.build.int8 import Judged, judge, open_precisions, quantise, require_worth
+from engine.build.int8 import Judged, judge, open_precisions, quantise, require_convolutions, require_worth
 from engine.errors import PuppeteerError
 from engine.runtime.manifest import INT8_GRAPH, ModelManifest, list_models, load_manifest
 from engine.sources import list_source_sets
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         manifest = load_manifest(options.model)
         manifest.verify()
+        if not options.products or manifest.learned:
+            require_convolutions(manifest)
         seen, unseen = _sets(options)
         calibration = record_frames(manifest, seen, options.driving, frames=options.frames)
         graph = quantise(manifest, calibration, products=options.products)
