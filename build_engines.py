@@ -114,7 +114,7 @@ def list_hashes(manifests: Sequence[ModelManifest]) -> None:
     """Print one line per ONNX file."""
     for manifest in manifests:
         for name, sha256 in manifest.files.items():
-            print(f"{manifest.name:10} {manifest.side_px}²  {name:13} sha256 {sha256}")
+            print(f"{manifest.name:10} {manifest.side_px}²  {name:17} sha256 {sha256}")
 
 
 def list_engines(manifests: Sequence[ModelManifest], folder: Path) -> None:

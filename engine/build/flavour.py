@@ -3,7 +3,7 @@
 
     tensorrt       builds for the GPU at hand and times kernels on it; those times are kept in a timing cache
     tensorrt_rtx   builds for named GPUs without any; it times nothing, so there is no timing cache: what it still has
-                   to compile on the user's GPU belongs into the runner's runtime cache
+                   to compile on the user's GPU goes into the runner's cache (`engine.runtime.runtime_cache`)
 
 Types come from the graph in both (strong typing: a flag in TensorRT 10, the only way in 11 and in RTX). TF32 is on by
 default in both and is switched off: geometric logits lose whole units in it.

@@ -88,7 +88,8 @@ def open_tensorrt(manifest: ModelManifest, flavour: str, device: str = "") -> Wa
             profile=_PROFILE,
         )
         path = find_for_gpu(default_folder(), wanted)
-        return TensorRtRunner(manifest, engine=path.read_bytes(), library=library, cuda=cuda)
+        kernels = path.with_name(f"{path.stem}.{cuda.architecture}.kernels")
+        return TensorRtRunner(manifest, engine=path.read_bytes(), library=library, cuda=cuda, cache=kernels)
     except BaseException:
         cuda.close()
         raise

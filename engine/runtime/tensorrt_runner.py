@@ -18,6 +18,7 @@ Not yet run on a GPU: the project has had none so far. Tests run it on a stand-i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from engine.runtime.cuda import CudaDevice, DeviceBuffer, Graph
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice
 from engine.runtime.openvino_encoder import SourceEncoder
+from engine.runtime.runtime_cache import RuntimeCache
 from engine.runtime.tensorrt_library import make_logger, make_profiler
 from engine.types import MAX_SOURCES
 
@@ -54,6 +56,7 @@ class TensorRtRunner:
         manifest: the model; its files are verified first.
         engine: the engine file's bytes, whose fingerprint the caller has checked. library: `tensorrt` or
             `tensorrt_rtx`, imported. cuda: the GPU, which the runner closes.
+        cache: file for kernels that TensorRT for RTX compiles on this GPU; None keeps none.
         recorded: whether frames are recorded into graphs; without, each is queued call by call, to compare and to
             measure layers.
 
@@ -62,7 +65,14 @@ class TensorRtRunner:
     """
 
     def __init__(
-        self, manifest: ModelManifest, *, engine: bytes, library: Any, cuda: CudaDevice, recorded: bool = True
+        self,
+        manifest: ModelManifest,
+        *,
+        engine: bytes,
+        library: Any,
+        cuda: CudaDevice,
+        cache: Path | None = None,
+        recorded: bool = True,
     ) -> None:
         manifest.verify()
         self._manifest, self._library, self._cuda, self._recorded = manifest, library, cuda, recorded
@@ -73,6 +83,7 @@ class TensorRtRunner:
         if self._engine is None:
             raise self._refusal(self._why())
         self._contexts: dict[int, Any] = {}
+        self._kernels = RuntimeCache(cache)
         self._bound: _Resident | None = None
         self._context(0)  # now, since it is what an engine that does not fit fails at
         side = manifest.side_px
@@ -177,9 +188,10 @@ class TensorRtRunner:
                 f"{free / 1e6:.0f} MB are free.",
                 hint="Close other programs that use the GPU, choose a smaller model, or use --backend openvino.",
             )
-        context = self._engine.create_execution_context()
+        context = self._kernels.make_context(self._engine)
         if context is None:
             raise self._refusal(self._why())
+        self._kernels.save()
         if profile and not context.set_optimization_profile_async(profile, self._cuda.stream):
             raise self._refusal(self._why())
         self._cuda.synchronize()

@@ -166,12 +166,14 @@ def make_library(
     readable: bool = True,
     context_bytes: int = 0,
     says: str = "",
+    compiles: bool = True,
 ) -> Any:
     """Return what stands in for the module `tensorrt`: any engine is the ONNX file `graph`.
 
     Args:
         ranges: least and most pictures of each optimisation profile. readable: whether it takes an engine.
         context_bytes: what an execution context needs. says: its words when it makes none, else it makes one.
+        compiles: whether it finishes kernels on the GPU and keeps them, as TensorRT for RTX does.
     """
 
     class Severity(enum.Enum):
@@ -232,6 +234,28 @@ def make_library(
     inputs = list(model.graph.input)
     names = [x.name for x in (*inputs, *model.graph.output)]
 
+    class Cache:
+        kernels = b"compiled"
+
+        def deserialize(self, data: bytes) -> bool:
+            if not data.startswith(b"compiled"):
+                return False
+            self.kernels = data
+            return True
+
+        def serialize(self) -> bytes:
+            return self.kernels
+
+    class RuntimeConfig:
+        cache: Cache | None = None
+
+        def set_runtime_cache(self, cache: Cache) -> bool:
+            self.cache = cache
+            return True
+
+    if compiles:
+        RuntimeConfig.create_runtime_cache = lambda _: Cache()  # type: ignore[attr-defined]
+
     class Engine:
         num_io_tensors = len(names)
         num_optimization_profiles = len(ranges)
@@ -250,7 +274,12 @@ def make_library(
         def get_device_memory_size_for_profile_v2(self, _profile: int) -> int:
             return context_bytes
 
-        def create_execution_context(self) -> Context | None:
+        def create_runtime_config(self) -> Any:
+            return RuntimeConfig()
+
+        def create_execution_context(self, config: Any = None) -> Context | None:
+            if config is not None and config.cache is not None:
+                config.cache.kernels += b"+"
             if says:
                 report(self.logger, says)
                 return None

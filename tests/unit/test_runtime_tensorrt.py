@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,37 @@ def test_layers_are_measured_and_frames_go_on() -> None:
     layers = runner.measure_layers(sources, frame(0.1, 2), frames=4)
     assert [(layer.name, layer.ms) for layer in layers] == [("warp", 0.25), ("blend", 0.25)]
     np.testing.assert_array_equal(runner.animate(sources, frame(0.1, 2)), before)
+
+
+class TestCompiledKernels:
+    """What TensorRT for RTX compiles on the GPU is kept beside the engine."""
+
+    @staticmethod
+    def open(path: Path, **options: Any) -> None:
+        cuda = HostCuda()
+        library = make_library(cuda, MANIFEST.folder / "animate.onnx", **options)
+        runner = TensorRtRunner(MANIFEST, engine=b"e", library=library, cuda=CudaDevice(api=cuda), cache=path)
+        runner.animate(runner.encode(*source_set(1)), frame(0.0, 1))
+        runner.close()
+
+    def test_the_next_start_begins_with_them(self, tmp_path: Path) -> None:
+        path = tmp_path / "lite.kernels"
+        self.open(path)
+        assert path.read_bytes() == b"compiled+"
+        self.open(path)
+        assert path.read_bytes() == b"compiled++"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_those_of_another_gpu_are_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "lite.kernels"
+        path.write_bytes(b"of another driver")
+        self.open(path)
+        assert path.read_bytes() == b"compiled+"
+
+    def test_where_nothing_can_be_written_it_runs_all_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        self.open(tmp_path / "file" / "lite.kernels")
+
+    def test_a_library_that_compiles_nothing_leaves_no_file(self, tmp_path: Path) -> None:
+        self.open(tmp_path / "lite.kernels", compiles=False)
+        assert not list(tmp_path.iterdir())
