@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 import sys
 
 from engine.errors import BackendUnavailable, EngineError, PuppeteerError
@@ -18,6 +19,8 @@ from engine.runtime.manifest import ModelManifest
 from engine.runtime.tensorrt_library import FLAVOURS, RTX_KNOWN, load_library
 
 __all__ = ["find_engine_here", "has_driver", "in_words", "open_tensorrt"]
+
+log = logging.getLogger(__name__)
 
 _PROFILE = "n1-4-16k2"  # `engine.build.profiles.RANGE`, preferred to buckets where both were built
 
@@ -47,6 +50,9 @@ def find_engine_here(manifest: ModelManifest) -> tuple[WarpRunner | None, str]:
             return open_tensorrt(manifest, flavour), ""
         except EngineError as error:
             reasons.append(in_words(error))
+        except Exception as error:  # a library of NVIDIA's may raise anything, and nobody has asked for it
+            log.exception("%s failed while it was opened", flavour)
+            reasons.append(f"{flavour} failed ({type(error).__name__}: {error}); --backend {flavour} shows where")
     return None, "; and ".join(dict.fromkeys(reasons))
 
 

@@ -243,6 +243,19 @@ class TestAuto:
         reason = select.open_runner("auto")[1]
         assert reason.endswith("because the NVIDIA back-ends need the package cuda-python; run: pip install '.[rtx]'")
 
+    def test_a_library_that_breaks_is_named_and_logged(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(_: str) -> None:
+            raise TypeError("no such overload")
+
+        machine.build("sm89")
+        monkeypatch.setattr(nvidia, "load_library", broken)
+        runner, reason = select.open_runner("auto")
+        assert runner.description.startswith("openvino")
+        assert "because tensorrt_rtx failed (TypeError: no such overload); --backend tensorrt_rtx shows" in reason
+        assert "failed while it was opened" in caplog.text
+
     def test_both_libraries_are_tried_and_both_reasons_given(self, machine: Machine) -> None:
         machine.installed.add("tensorrt")
         reason = select.open_runner("auto")[1]
