@@ -22,7 +22,7 @@ from engine.compose.compositor import Compositor
 from engine.config import OutputSettings
 from engine.errors import NoFaceInDriver
 from engine.renderer import Renderer
-from engine.runtime.base import EncodedSourceSet, FrameInputs, LayerTime
+from engine.runtime.base import EncodedSourceSet, FrameInputs
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.track.face_mesh import FaceMeshTracker
@@ -55,9 +55,6 @@ class _Recorder:
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         self.frames.append(RecordedFrame(sources, inputs))
         return self._runner.animate(sources, inputs)
-
-    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
-        return self._runner.measure_layers(sources, inputs, frames=frames)
 
     def close(self) -> None:
         self._runner.close()

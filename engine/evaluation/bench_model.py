@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.clock import NS_PER_S
 from engine.evaluation.bench_sync import turns
-from engine.runtime.base import EncodedSourceSet, FrameInputs, LayerTime, WarpRunner
+from engine.runtime.base import EncodedSourceSet, FrameInputs, LayerTime, MeasuresLayers, WarpRunner
 from engine.runtime.manifest import ModelManifest
 from engine.runtime.select import open_runner
 from engine.stats import Spread, spread_of
@@ -69,9 +69,6 @@ class _Clocked:
         self.took_ns, self.asked = time.perf_counter_ns() - start_ns, (sources, inputs)
         return portrait
 
-    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
-        return self._runner.measure_layers(sources, inputs, frames=frames)
-
     def close(self) -> None:
         self._runner.close()
 
@@ -111,7 +108,8 @@ def measure_model(
     Raises:
         EngineError: the back-end cannot run here or fails.
     """
-    clocked = _Clocked(open_runner(backend, model=model)[0])
+    runner, _ = open_runner(backend, model=model)
+    clocked = _Clocked(runner)
     with closing(Warper(clocked)) as warper:
         prepared = {count: warper.prepare(source_set.take(count)) for count in counts}
         wanderers = {count: _Wanderer(source_set.take(count)) for count in counts}
@@ -126,10 +124,10 @@ def measure_model(
                 times[count].append(clocked.took_ns)
             step()
         found: list[LayerTime] = []
-        if layers and clocked.asked is not None:
+        if layers and isinstance(runner, MeasuresLayers):
             warper.use(prepared[max(counts)])
             warper.warp(wanderers[max(counts)].next())
-            sources, inputs = clocked.asked
-            found = clocked.measure_layers(sources, inputs, frames=_LAYER_FRAMES)
+            assert clocked.asked is not None
+            found = runner.measure_layers(*clocked.asked, frames=_LAYER_FRAMES)
     ordered = tuple(sorted(found, key=lambda layer: -layer.ms))
     return ModelTimes({count: spread_of(values) for count, values in times.items()}, ordered)

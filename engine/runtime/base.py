@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = [
     "FrameInputs",
     "LayerTime",
     "LearnedRunner",
+    "MeasuresLayers",
     "Motion",
     "WarpRunner",
     "fill_picks",
@@ -104,12 +105,17 @@ class WarpRunner(Protocol):
         """Return the portrait, (4, R, R) in [-1, 1]; the array may be reused by the next call."""
         ...
 
-    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
-        """Return what each layer of the frame graph takes, the mean over some frames."""
-        ...
-
     def close(self) -> None:
         """Free the model."""
+        ...
+
+
+@runtime_checkable
+class MeasuresLayers(Protocol):
+    """A `WarpRunner` that can say what takes how long."""
+
+    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
+        """Return what each layer of the frame graph takes, the mean over some frames. Thread: as `animate`."""
         ...
 
 
