@@ -35,6 +35,10 @@ class PretendCore:
     def get_property(self, device: str, name: str) -> Any:
         return self.real.get_property("CPU", name) if device == "CPU" else ["FP16"]
 
+    def import_model(self, data: Any, device: str, settings: dict[str, Any]) -> Any:
+        self.compiled.append((device, False))  # compiled earlier in this process
+        return self.real.import_model(data, "CPU", settings)
+
     def compile_model(self, model: Any, device: str, settings: dict[str, Any]) -> Any:
         self.compiled.append((device, not model.is_dynamic()))
         known = {"PERFORMANCE_HINT", "INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "PERF_COUNT"}
