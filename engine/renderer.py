@@ -32,6 +32,7 @@ from engine.events import (
     SourceSetReady,
     TrackingLost,
     TrackingRecovered,
+    Warned,
 )
 from engine.memory import release_memory
 from engine.sources.driving_crop import DrivingCrop
@@ -99,6 +100,7 @@ class Renderer:
         self._standby = Standby(self._settings, self._clock, origin=origin)
         self._frame_wh: tuple[int, int] | None = None
         self._face_found: bool | None = None
+        self._warning: BaseException | None = None  # of the set in use
         self.set_settings(self._settings)
 
     @property
@@ -157,7 +159,8 @@ class Renderer:
         """Show another character from the next frame on."""
         if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
             prepared = self.prepare(prepared.source_set)
-        images = prepared.source_set.images
+        images = prepared.source_set.images[: getattr(prepared.warper_side, "shown", None)]
+        self._warning = getattr(prepared.warper_side, "warning", None)
         self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
@@ -252,6 +255,9 @@ class Renderer:
         """
         if self._settings.blanked:
             return self._blank(frame.captured_ns)
+        if self._warning is not None:  # said with the first frame, when there is somebody to hear it
+            self.listener(Warned(self._clock.now_ns(), "source set", self._warning))
+            self._warning = None
         started_ns = time.perf_counter_ns()
         self.stage = "track"
         self._note_size(frame)
