@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         window.controller.tell_error(error)
 
     sys.excepthook = report  # PySide calls it for what a slot raises
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # closing finishes what is being recorded
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: window.close())
     window.begin()
     window.show()
     window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)

@@ -194,7 +194,7 @@ class _Run:
         recovered = self._until(lambda: self._clear(fault), _RECOVER_S)
         total = None if recovered is None else self._now_s - cleared_s
         self._episodes.append(Episode(fault.name, at_s, lasted_s, noticed, total))
-        words = "not recovered" if total is None else f"recovered in {total:.2f} s"
+        words = f"not recovered ({self._pipeline.state})" if total is None else f"recovered in {total:.2f} s"
         recorder.check(torn)
         self._announce(f"{at_s:8.1f} s  {fault.name}: {'not noticed, ' if noticed is None else ''}{words}")
 
