@@ -47,6 +47,7 @@ def load_source_set(
     with closing(_open(path)) as store:
         manifest = read_manifest(store)
         entries = _usable(manifest, store)
+        rest = next((entry.guides for entry in entries if entry.guides is not None), None)
         trusted = store.path.resolve().is_relative_to(asset_root())
         pictures = [
             analyse_picture(
@@ -57,6 +58,7 @@ def load_source_set(
                 analyser=analyser,
                 cache_dir=cache_dir or default_cache_dir(),
                 guides=entry.guides,
+                rest=rest,
             )
             for entry in entries
         ]
