@@ -20,7 +20,7 @@ from engine.cli.options import MODEL_NAMES, parse_counts, parse_size, settings_f
 from engine.config import LiveSettings, MotionSettings
 from engine.errors import InvalidSetting
 
-COMMANDS = ("animate", "bench", "cameras", "compare", "demo", "doctor", "eval", "run", "set")
+COMMANDS = ("animate", "bench", "cameras", "compare", "interpolate", "demo", "doctor", "eval", "run", "set")
 
 
 def invoke(*args: str) -> Result:
