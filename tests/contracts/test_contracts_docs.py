@@ -31,7 +31,7 @@ COMMANDS = [
     if line.startswith("bunraku ")
 ]
 NEEDS_A_CAMERA = {"run"}
-SLOW = {"bench", "eval", "soak"}
+SLOW = {"bench", "eval", "soak", "verify"}  # verify: of a file that only another command writes
 
 
 @pytest.fixture
