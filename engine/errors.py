@@ -3,7 +3,7 @@
 
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
-    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid,
+    ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid, SourceSetExists,
     │                          TooManySources, NoFaceInSource, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
@@ -67,6 +67,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
+    "SourceSetExists",
     "SourceSetInvalid",
     "SourceSetMissing",
     "SourceUnreadable",
@@ -137,6 +138,10 @@ class SourceSetEmpty(SourceError):
 
 class SourceSetInvalid(SourceError):
     """A set.toml breaks the format."""
+
+
+class SourceSetExists(SourceError):
+    """A set of this name is there already and is not replaced unasked."""
 
 
 class TooManySources(SourceError):

@@ -9,6 +9,7 @@ last pose is held, then faded to the holding card (`engine.standby`); when the f
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import numpy as np
 from engine.clock import Clock, SystemClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
+from engine.consent import has_consent
 from engine.errors import CalibrationRejected, InferenceFailed
 from engine.events import (
     Calibrated,
@@ -31,7 +33,6 @@ from engine.events import (
     TrackingLost,
     TrackingRecovered,
 )
-from engine.sources.consent import has_consent
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -40,7 +41,8 @@ from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral, rescale_neutral
 from engine.track.drift import DriftWatch
 from engine.types import Frame, OutputFrame, SourceSet, TrackedMotion
-from engine.warp.base import NeedsPortrait
+from engine.warp.base import NeedsPortrait, ShowsSources
+from engine.warp.heat import tint
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,6 +61,9 @@ class Renderer:
             read at any speed looks the same.
         spares: how to make tracker and warper anew, see `repair`.
 
+    Attributes:
+        monitor: see `Monitor`. shows_sources: draw the character in the colours of the pictures its pixels come from
+            (`engine.warp.heat`), between two frames; set it on the render thread.
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
 
@@ -81,6 +86,7 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
+        self.shows_sources = False
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -148,7 +154,8 @@ class Renderer:
         images = prepared.source_set.images
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
-        self._source_set, self._consented = prepared.source_set, has_consent(prepared.source_set)
+        self._source_set = prepared.source_set
+        self._consented = has_consent(prepared.source_set, datetime.datetime.now())
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -232,6 +239,8 @@ class Renderer:
         retargeted_ns = time.perf_counter_ns()
         self.stage = "warp"
         portrait = self._warper.warp(query)
+        if self.shows_sources and isinstance(self._warper, ShowsSources):
+            portrait = replace(portrait, rgba=tint(portrait.rgba, self._warper.source_shares()))
         warped_ns = time.perf_counter_ns()
         self.stage = "compose"
         picture = self._compositor.compose(portrait).rgb

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.consent import Consent
 from engine.errors import ShapeError
 
 __all__ = [
@@ -151,7 +152,7 @@ class SourceSet:
     name: str
     images: tuple[SourceImage, ...]
     licence: str = ""
-    consent: str = ""
+    consent: Consent = Consent()
 
     def take(self, count: int) -> SourceSet:
         """Return the set cut to its first `count` pictures."""

@@ -83,7 +83,7 @@ def _card(info: SourceSetInfo) -> SetCard:
     count = f"{info.count} picture{'s' if info.count != 1 else ''}"
     badge = f"{count}\n{' · '.join(kinds)}" if kinds else count
     covers = ", ".join(kinds) if kinds else "a front view"
-    facts = [f"Its pictures cover: {covers}.", info.consent, f"Licence: {info.licence}" if info.licence else ""]
+    facts = [f"Its pictures cover: {covers}.", info.consent.describe(), f"Licence: {info.licence}" if info.licence else ""]
     return SetCard(info.name, title, badge, "\n".join(fact for fact in facts if fact), _thumbnail(info))
 
 

@@ -39,7 +39,8 @@ class AnimateJob:
     """What to animate, with what, into what.
 
     source_set: name or path. driving: what `engine.capture.open_camera` takes. out: the MP4. sheet: a contact sheet
-    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time.
+    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time. heat_map: draw
+    the character in the colours of the pictures that each pixel comes from.
     """
 
     source_set: str
@@ -51,6 +52,7 @@ class AnimateJob:
     backend: str = "auto"
     limit_s: float | None = None
     settings: LiveSettings = field(default_factory=LiveSettings)
+    heat_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def animate(
                 announce=announce,
             )
         )
+        renderer.shows_sources = job.heat_map
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
         sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))

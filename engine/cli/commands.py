@@ -111,6 +111,9 @@ def animate(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet too.")
     ] = None,
+    heat_map: Annotated[
+        bool, typer.Option("--heat-map", help="Show which picture of the set each pixel comes from, in colours.")
+    ] = False,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -129,6 +132,7 @@ def animate(
         model=model,
         backend=backend,
         limit_s=seconds,
+        heat_map=heat_map,
         settings=settings_from(
             settings=settings,
             default_size_wh=FILE_SIZE_WH,

@@ -45,7 +45,7 @@ def set_show(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Name
         "author": info.author,
         "licence": info.licence,
         "origin": info.origin,
-        "consent": info.consent,
+        "consent": info.consent.describe(),
         "path": str(info.path),
         "pictures": f"{info.count}: {', '.join(info.pictures)}",
         "problem": info.problem,

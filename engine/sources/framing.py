@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picture pixels → portrait space: one square box per picture, cut and scaled with its alpha and landmarks.
 
-A set of equal square pictures is used whole, which keeps its background aligned between the pictures; any other
-picture is cut around the face, the face's height being half of the box where the picture has room for it. Any
-thread.
+A set of equal square pictures is used whole, which keeps its background aligned between the pictures. Any other
+picture is cut, the face's height being half of the box where the picture has room for it: around the face where it
+is alone, around the *head* in a set, so that the head has one size and one place in all pictures however it turns
+and whatever the mouth does. A box set by hand in set.toml wins. Any thread.
 
 Convention:
     as `engine.geometry`: integer coordinates on pixel centres, portrait space spans [-1, 1] over the box. Boxes lie
@@ -19,19 +20,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.assets import load_canonical_face
 from engine.cv import cv2
-from engine.geometry import Box, keypoints_from_landmarks, square_around
+from engine.geometry import Box, fit_similarity, keypoints_from_landmarks, square_around
+from engine.landmarks import RIGID
 from engine.sources.analysis import NEUTRAL_GREY, AnalysedPicture
+from engine.sources.manifest import Crop
 from engine.types import SourceImage
 
 __all__ = [
     "FACE_HEIGHTS_PER_SIDE",
     "SquareBox",
+    "box_of_crop",
     "choose_boxes",
+    "crop_of_box",
     "cut_image",
     "face_box",
     "fit_box",
     "frame_picture",
+    "head_boxes",
     "sits_well",
 ]
 
@@ -43,6 +50,8 @@ _WHOLE_CENTRE_OFF = 0.22  # distance of the landmarks' centre from the middle, o
 # A cut that reaches past the picture shows mirrored people: it is moved inside this far and made this small.
 _NUDGE_SHARE = 0.15  # over the box's side; beyond, the face would sit in a corner
 _LARGEST_OVER_PICTURE = 1.25  # box side over the picture's shorter side
+_SMALLEST_ZOOM = 0.7  # one tight picture makes the others' boxes smaller too, but not below this share
+_PIVOT_Z = 0.6  # canonical units behind the face's middle, about between the ears: what stays when a head turns
 _BLEED_SHARE = 0.02  # how far a cut-out's edge colour reaches into the transparent part, over the side
 
 
@@ -67,8 +76,22 @@ def face_box(xy_px: NDArray[np.floating[Any]]) -> SquareBox:
     return SquareBox(round(box.left_px + 0.5), round(box.top_px + 0.5), max(2, round(box.side_px)))
 
 
-def choose_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
-    """Return the portrait box of each picture of one set."""
+def choose_boxes(pictures: Sequence[AnalysedPicture], crops: Sequence[Crop | None] = ()) -> list[SquareBox]:
+    """Return the portrait box of each picture of one set.
+
+    Args:
+        crops: boxes set by hand, one for each picture; None, and none at all, lets this choose.
+    """
+    boxes = _automatic_boxes(pictures)
+    if not any(crops):
+        return boxes
+    return [
+        automatic if crop is None else box_of_crop(crop, size_wh=picture.picture.size_wh)
+        for automatic, crop, picture in zip(boxes, crops, pictures, strict=True)
+    ]
+
+
+def _automatic_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
     sizes = {picture.picture.size_wh for picture in pictures}
     width, height = next(iter(sizes), (0, 0))
     if (
@@ -77,7 +100,61 @@ def choose_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
         and all(sits_well(picture.landmarks_px, side_px=width) for picture in pictures)
     ):
         return [SquareBox(0, 0, width)] * len(pictures)
-    return [fit_box(face_box(picture.landmarks_px), size_wh=picture.picture.size_wh) for picture in pictures]
+    each = [picture.landmarks_px for picture in pictures]
+    boxes = head_boxes(each) if len(each) > 1 else [face_box(points) for points in each]
+    # A picture with too little around the head needs a smaller box; the others follow it, so that sizes stay equal.
+    rooms = [_LARGEST_OVER_PICTURE * min(picture.picture.size_wh) for picture in pictures]
+    zoom = min([1.0, *(room / box.side_px for room, box in zip(rooms, boxes, strict=True))])
+    zoom = max(zoom, _SMALLEST_ZOOM)
+    return [
+        fit_box(_zoomed(box, zoom), size_wh=picture.picture.size_wh)
+        for box, picture in zip(boxes, pictures, strict=True)
+    ]
+
+
+def head_boxes(landmarks_px: Sequence[NDArray[np.floating[Any]]]) -> list[SquareBox]:
+    """Return boxes in which the head of one person has the same size and place, rounded to whole pixels.
+
+    Size and place are those of the skull, fitted on points that no expression moves: a box around the face's outline
+    grows with an open mouth and walks with a turned head.
+
+    Shapes:
+        landmarks_px: N arrays (478, 3).
+    """
+    rigid = list(RIGID)
+    canonical = load_canonical_face()[rigid]
+    fits = [fit_similarity(canonical, points[rigid]) for points in landmarks_px]
+    shapes = np.stack([fit.undo(points) for fit, points in zip(fits, landmarks_px, strict=True)])  # (N, 478, 3)
+    low, high = shapes[..., :2].min(1), shapes[..., :2].max(1)
+    height = float(np.median(high[:, 1] - low[:, 1]))
+    pivot = np.array([*np.median((low + high) / 2, axis=0), _PIVOT_Z])
+    boxes = []
+    for fit in fits:
+        side = fit.scale * height * FACE_HEIGHTS_PER_SIDE
+        left, top = fit.apply(pivot)[:2] - side / 2
+        boxes.append(SquareBox(round(left + 0.5), round(top + 0.5), max(2, round(side))))
+    return boxes
+
+
+def _zoomed(box: SquareBox, zoom: float) -> SquareBox:
+    if zoom >= 1.0:
+        return box
+    side = max(2, round(box.side_px * zoom))
+    return SquareBox(box.left_px + (box.side_px - side) // 2, box.top_px + (box.side_px - side) // 2, side)
+
+
+def box_of_crop(crop: Crop, *, size_wh: tuple[int, int]) -> SquareBox:
+    """Return a box set by hand in the pixels of a picture of this size."""
+    width, height = size_wh
+    side = max(2, round(crop.size * min(width, height)))
+    return SquareBox(round(crop.x * width - side / 2), round(crop.y * height - side / 2), side)
+
+
+def crop_of_box(box: SquareBox, *, size_wh: tuple[int, int]) -> Crop:
+    """Return a box as it is written by hand, clipped to what a `Crop` allows: where an editor starts."""
+    width, height = size_wh
+    x, y = (box.left_px + box.side_px / 2) / width, (box.top_px + box.side_px / 2) / height
+    return Crop(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0), min(max(box.side_px / min(width, height), 0.05), 3.0))
 
 
 def fit_box(box: SquareBox, *, size_wh: tuple[int, int]) -> SquareBox:

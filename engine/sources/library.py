@@ -12,16 +12,17 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from engine.assets import asset_root
+from engine.consent import Consent
 from engine.errors import PuppeteerError, SourceSetMissing
 from engine.sources.manifest import suggest
 from engine.sources.source_set import read_manifest
 from engine.sources.store import SET_FILE, open_store
 
-__all__ = ["SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
+__all__ = ["SUFFIX", "SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
 
 log = logging.getLogger(__name__)
 
-_SUFFIX = ".bunraku"
+SUFFIX = ".bunraku"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SourceSetInfo:
     author: str = ""
     licence: str = ""
     origin: str = ""
-    consent: str = ""
+    consent: Consent = Consent()
     pictures: tuple[str, ...] = ()
     builtin: bool = False
     problem: str = ""
@@ -61,7 +62,7 @@ def list_source_sets(folders: Sequence[Path] | None = None) -> list[SourceSetInf
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
-            if path.name.endswith((_SUFFIX, f"{_SUFFIX}.zip")) or (path / SET_FILE).is_file():
+            if path.name.endswith((SUFFIX, f"{SUFFIX}.zip")) or (path / SET_FILE).is_file():
                 info = describe_source_set(path)
                 if info.name in infos:
                     log.warning("Two source sets are called %s; %s is not listed", info.name, path)
@@ -77,7 +78,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         with closing(open_store(path)) as store:
             manifest = read_manifest(store)
     except PuppeteerError as error:
-        name = path.name.removesuffix(".zip").removesuffix(_SUFFIX)
+        name = path.name.removesuffix(".zip").removesuffix(SUFFIX)
         return SourceSetInfo(name, path, 0, builtin=builtin, problem=str(error))
     return SourceSetInfo(
         name=manifest.name,
@@ -87,7 +88,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         author=manifest.author,
         licence=manifest.licence,
         origin=manifest.origin,
-        consent=manifest.consent.describe(),
+        consent=manifest.note,
         pictures=tuple(Path(entry.file).name for entry in manifest.enabled),
         builtin=builtin,
         problem="" if manifest.enabled else "It has no picture to use.",

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """set.toml: who a source set shows, by whose leave, and which pictures it has. Any thread.
 
-format = 1
+format = 2                        # 1 is read too: it lacks `colour_match`, `crop` and the longer consent note
 name = "mara"                     # short, as used on the command line
 title = "Mara"
 author = "..."
 licence = "MIT"
 origin = "..."                    # where the pictures come from
 order = "auto"                    # or "listed": keep the order below, the first is the reference
+colour_match = false              # true: take every picture's light to that of the reference
 
 [consent]
 kind = "consented"                # mine | consented | synthetic | licensed
-who = "..."                       # who agreed, when, and to what
+who = "..."                       # consented: who agreed, how, when, until when ("withdrawn": no end), and to what
+how = "..."
 when = "2026-01-31"
+until = "2027-01-31"
 scope = "..."
+source = "..."                    # synthetic, licensed: where the pictures come from; `origin` stands in for it
+licence = "..."                   # … and under which licence; the `licence` above stands in for it
 
 [[pictures]]
 file = "front.png"
 enabled = true
 notes = "neutral"
+crop = { x = 0.5, y = 0.4, size = 0.8 }  # by hand: middle over width and height, side over the shorter side
 """
 
 from __future__ import annotations
@@ -26,46 +32,64 @@ from __future__ import annotations
 import datetime
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from engine.consent import CONSENT_KINDS, Consent, parse_until
 from engine.errors import SourceSetInvalid
 
-__all__ = ["CONSENT_KINDS", "FORMAT", "Consent", "PictureEntry", "SetManifest", "parse_manifest", "suggest"]
+__all__ = [
+    "FORMAT",
+    "MAX_MANIFEST_BYTES",
+    "Crop",
+    "PictureEntry",
+    "SetManifest",
+    "dump_manifest",
+    "parse_manifest",
+    "suggest",
+]
 
-FORMAT = 1
-CONSENT_KINDS = ("mine", "consented", "synthetic", "licensed")
+FORMAT = 2
+MAX_MANIFEST_BYTES = 64 * 2**10  # sixteen pictures need some 4 KiB; parsing a megabyte of brackets takes minutes
+_READS = (1, FORMAT)
 _ORDERS = ("auto", "listed")
-_TOP_KEYS = ("format", "name", "title", "author", "licence", "origin", "order", "consent", "pictures")
-_CONSENT_KEYS = ("kind", "who", "when", "scope")
-_PICTURE_KEYS = ("file", "enabled", "notes")
+_TOP_TEXTS = ("name", "title", "author", "licence", "origin")
+_TOP_KEYS = ("format", *_TOP_TEXTS, "order", "colour_match", "consent", "pictures")
+_CONSENT_TEXTS = ("who", "how", "when", "until", "scope", "source", "licence")
+_CONSENT_KEYS = ("kind", *_CONSENT_TEXTS)
+_PICTURE_KEYS = ("file", "enabled", "notes", "crop")
+_CROP_KEYS = ("x", "y", "size")
+_CROP_SIZE = (0.05, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """By whose leave the pictures are used; kind is empty where the set does not say."""
+class Crop:
+    """A portrait box set by hand, free of the picture's resolution.
 
-    kind: str = ""
-    who: str = ""
-    when: str = ""
-    scope: str = ""
+    x, y: its middle over the picture's width and height, in [0, 1]. size: its side over the picture's shorter side.
+    """
 
-    def describe(self) -> str:
-        """Return one line, e.g. `consented: A. Person, 2026-01-31, streaming`."""
-        details = ", ".join(part for part in (self.who, self.when, self.scope) if part)
-        return f"{self.kind}: {details}" if self.kind and details else self.kind or "not stated"
+    x: float
+    y: float
+    size: float
+
+    def __post_init__(self) -> None:
+        low, high = _CROP_SIZE
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and low <= self.size <= high):
+            raise ValueError(f"expected x and y from 0 to 1 and size from {low:g} to {high:g}, got {self}")
 
 
 @dataclass(frozen=True, slots=True)
 class PictureEntry:
-    """One picture of a set. file: relative to the set's folder."""
+    """One picture of a set. file: relative to the set's folder. crop: by hand; None lets the engine choose."""
 
     file: str
     enabled: bool = True
     notes: str = ""
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +104,15 @@ class SetManifest:
     origin: str = ""
     consent: Consent = Consent()
     keeps_order: bool = False
+    colour_match: bool = False
+
+    @property
+    def note(self) -> Consent:
+        """The consent note, completed by the set's own origin and licence where pictures of nobody need them."""
+        consent = self.consent
+        if consent.kind not in ("synthetic", "licensed"):
+            return consent
+        return replace(consent, source=consent.source or self.origin, licence=consent.licence or self.licence)
 
     @property
     def enabled(self) -> tuple[PictureEntry, ...]:
@@ -104,14 +137,18 @@ def parse_manifest(text: bytes, *, label: str, default_name: str) -> SetManifest
     Raises:
         SourceSetInvalid: not TOML, an unknown key, a wrong type or a value that is not allowed.
     """
-    try:
-        data = tomlkit.parse(text).unwrap()
-    except (TOMLKitError, UnicodeDecodeError, ValueError) as error:
-        raise _invalid(label, f"is not valid TOML: {error}", "Correct that line.") from error
-    table = _Table(data, label, "", _TOP_KEYS)
-    if (version := table.get("format", int, 0)) != FORMAT:
+    if len(text) > MAX_MANIFEST_BYTES:
+        what = f"is too long: expected at most {MAX_MANIFEST_BYTES // 2**10} KiB, got {len(text) // 2**10} KiB"
+        raise _invalid(label, what, "A set's own file has a few lines for each picture.")
+    data = _parse_toml(text, label)
+    # First, since a newer format may well have keys that this version does not know.
+    version = data.get("format", 0)
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _invalid(label, f"has a wrong format: expected a whole number, got {version!r}", "Correct it.")
+    if version not in _READS:
         hint = "Install a newer Bunraku." if version > FORMAT else f"Write: format = {FORMAT}"
         raise _invalid(label, f"has the wrong format: expected {FORMAT}, got {version or 'none'}", hint)
+    table = _Table(data, label, "", _TOP_KEYS)
     pictures = table.get("pictures", list, [])
     entries = tuple(_picture(entry, index, label) for index, entry in enumerate(pictures, 1))
     _refuse_repeats(entries, label)
@@ -124,22 +161,68 @@ def parse_manifest(text: bytes, *, label: str, default_name: str) -> SetManifest
         origin=table.get("origin", str, ""),
         consent=_consent(table.get("consent", dict, {}), label),
         keeps_order=table.choice("order", _ORDERS, "auto") == "listed",
+        colour_match=table.get("colour_match", bool, False),
     )
+
+
+def dump_manifest(manifest: SetManifest) -> bytes:
+    """Return the bytes of a set.toml that `parse_manifest` reads back to the same values."""
+    document = tomlkit.document()
+    document["format"] = FORMAT
+    for key in _TOP_TEXTS:
+        if value := getattr(manifest, key):
+            document[key] = value
+    if manifest.keeps_order:
+        document["order"] = "listed"
+    if manifest.colour_match:
+        document["colour_match"] = True
+    if manifest.consent.kind:
+        consent = manifest.consent
+        texts = {key: getattr(consent, key) for key in _CONSENT_TEXTS}
+        document["consent"] = {"kind": consent.kind, **{key: text for key, text in texts.items() if text}}
+    pictures = tomlkit.aot()
+    for entry in manifest.pictures:
+        table = tomlkit.table()
+        table["file"], table["enabled"] = entry.file, entry.enabled
+        if entry.notes:
+            table["notes"] = entry.notes
+        if entry.crop is not None:
+            crop = tomlkit.inline_table()
+            crop.update({key: round(float(getattr(entry.crop, key)), 5) for key in _CROP_KEYS})
+            table["crop"] = crop
+        pictures.append(table)
+    if manifest.pictures:
+        document["pictures"] = pictures
+    return tomlkit.dumps(document).encode()
+
+
+def _parse_toml(text: bytes, label: str) -> Mapping[str, Any]:
+    try:
+        return tomlkit.parse(text).unwrap()
+    except RecursionError as error:
+        raise _invalid(label, "is nested too deep", "Write plain tables.") from error
+    except (TOMLKitError, UnicodeDecodeError, ValueError) as error:
+        raise _invalid(label, f"is not valid TOML: {error}", "Correct that line.") from error
+    except Exception as error:
+        # tomlkit meets some broken files with a TypeError or an IndexError of its own.
+        raise _invalid(label, f"is not valid TOML: {type(error).__name__}", "Write it again.") from error
 
 
 def _consent(data: Mapping[str, Any], label: str) -> Consent:
     if not data:
         return Consent()
     table = _Table(data, label, "consent.", _CONSENT_KEYS)
-    when = data.get("when", "")
     consent = Consent(
         kind=table.choice("kind", CONSENT_KINDS, ""),
-        who=table.get("who", str, ""),
-        when=when.isoformat() if isinstance(when, datetime.date) else table.get("when", str, ""),
-        scope=table.get("scope", str, ""),
+        **{key: table.day(key) if key in ("when", "until") else table.get(key, str, "") for key in _CONSENT_TEXTS},
     )
     if consent.kind == "consented" and not consent.who:
         raise _invalid(label, "says consented but not by whom", 'Add to [consent]: who = "..."')
+    try:
+        parse_until(consent.until)
+    except ValueError as error:
+        what = f"has a wrong consent.until: expected a day such as 2027-01-31 or withdrawn, got {consent.until!r}"
+        raise _invalid(label, what, "Correct it.") from error
     return consent
 
 
@@ -151,7 +234,18 @@ def _picture(data: object, index: int, label: str) -> PictureEntry:
     file = table.get("file", str, "")
     if not file:
         raise _invalid(label, f"has no file in {where}", 'Add: file = "..."')
-    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""))
+    crop = _crop(table.get("crop", dict, {}), f"{where}.crop", label)
+    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop)
+
+
+def _crop(data: Mapping[str, Any], where: str, label: str) -> Crop | None:
+    if not data:
+        return None
+    table = _Table(data, label, f"{where}.", _CROP_KEYS)
+    try:
+        return Crop(*(table.number(key) for key in _CROP_KEYS))
+    except ValueError as error:
+        raise _invalid(label, f"has a wrong {where}: {error}", "Remove it to let Bunraku choose.") from error
 
 
 def _refuse_repeats(entries: Sequence[PictureEntry], label: str) -> None:
@@ -178,6 +272,16 @@ class _Table:
             what = f"has a wrong {self._prefix}{key}: expected {_KIND_WORDS[kind]}, got {value!r}"
             raise _invalid(self._label, what, "Correct it.")
         return value
+
+    def number(self, key: str) -> float:
+        value = self._data.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise _invalid(self._label, f"has a wrong {self._prefix}{key}: expected a number, got {value!r}", "Correct it.")
+        return float(value)
+
+    def day(self, key: str) -> str:
+        value = self._data.get(key, "")
+        return value.isoformat() if isinstance(value, datetime.date) else str(self.get(key, str, ""))
 
     def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
         value = str(self.get(key, str, default))

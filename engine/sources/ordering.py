@@ -31,7 +31,7 @@ from engine.landmarks import (
     RIGID,
 )
 
-__all__ = ["describe_face", "farthest_first", "order_pictures"]
+__all__ = ["describe_face", "farthest_first", "feature_steps", "order_pictures"]
 
 # What counts as one step of difference in each number of `describe_face`: 23 degrees of turn, a mouth open by a
 # fifth of its width (the inside of a mouth is what no other picture can lend), shut eyes, a very wide smile.
@@ -65,6 +65,11 @@ def describe_face(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
             brow_height,
         ]
     )
+
+
+def feature_steps() -> NDArray[np.float64]:
+    """Return what counts as one step of difference in each number of `describe_face`, (7,)."""
+    return _STEPS.copy()
 
 
 def farthest_first(features: NDArray[np.floating[Any]], *, first: int, count: int) -> list[int]:

@@ -28,6 +28,7 @@ __all__ = [
     "WORKING_SIDE_PX",
     "Picture",
     "decode_picture",
+    "is_animation",
     "read_picture",
     "read_picture_bytes",
     "unreadable",
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_FILE_BYTES = 64 * 2**20  # no portrait needs more; keeps a mistaken path from filling the memory
 MAX_PIXELS = 64_000_000  # below Pillow's own alarm (89 M), above any phone's portrait mode
+_MAX_PIXELS_WHOLE = 32_000_000  # of formats that cannot be decoded at a smaller scale: half a gigabyte at work
 MIN_SIDE_PX = 64  # the tracker sees nothing in less
 WORKING_SIDE_PX = 2048  # a portrait is at most 512 px: more only costs memory and time
 
@@ -78,6 +80,15 @@ def read_picture(path: Path) -> Picture:
         SourceUnreadable: missing, empty, corrupt, truncated, too large, too small or not a picture.
     """
     return decode_picture(read_picture_bytes(path), label=str(path))
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a picture file holds several frames; False for one that cannot be read at all."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return _is_animated(image)
+    except Exception:  # noqa: BLE001 - `read_picture` has a sentence for each of them
+        return False
 
 
 def read_picture_bytes(path: Path) -> bytes:
@@ -136,14 +147,15 @@ def _decode(
     notes: list[str] = []
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise _too_many_pixels(label, f"{width} x {height}")
+        limit = MAX_PIXELS if opened.format in ("JPEG", "MPO") else _MAX_PIXELS_WHOLE
+        if width * height > limit:
+            raise _too_many_pixels(label, f"{width} x {height}", limit=limit)
         if min(width, height) < MIN_SIDE_PX:
             wanted = f"expected at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels, got {width} x {height}"
             raise unreadable(label, f"is too small: {wanted}", "Use a larger picture of the face.")
-        frames = getattr(opened, "n_frames", 1)
-        if frames > 1 and opened.format != "MPO":  # a phone's MPO holds previews, not an animation
-            notes.append(f"has {frames} frames; the first is used")
+        # Not `n_frames`: counting walks through the whole file, for minutes where it was made to.
+        if opened.format != "MPO" and _is_animated(opened):  # a phone's MPO holds previews, not an animation
+            notes.append("has several frames; the first is used")
         # Lets the JPEG decoder skip work; the size after it is still at least the working size.
         opened.draft(None, (WORKING_SIDE_PX, WORKING_SIDE_PX))
         opened.load()
@@ -162,8 +174,14 @@ def _decode(
     return rgb, alpha, (width, height), tuple(notes)
 
 
-def _too_many_pixels(label: str, got: str) -> SourceUnreadable:
-    wanted = f"expected at most {MAX_PIXELS // 10**6} million pixels, got {got}"
+def _is_animated(image: Image.Image) -> bool:
+    if image.format == "TIFF":  # Pillow counts its pages to answer
+        return False
+    return bool(getattr(image, "is_animated", False))
+
+
+def _too_many_pixels(label: str, got: str, *, limit: int = MAX_PIXELS) -> SourceUnreadable:
+    wanted = f"expected at most {limit // 10**6} million pixels, got {got}"
     return unreadable(label, f"is too large: {wanted}", "Make it smaller; 1024 x 1024 is plenty.")
 
 

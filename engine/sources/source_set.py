@@ -4,22 +4,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.assets import asset_root
 from engine.errors import SourceSetEmpty, SourceSetMissing, TooManySources
 from engine.sources.analysis import AnalysedPicture, analyse_picture, default_cache_dir
 from engine.sources.base import SourceAnalyser
-from engine.sources.framing import choose_boxes, frame_picture
+from engine.sources.colour_match import match_colours
+from engine.sources.framing import SquareBox, choose_boxes, frame_picture
 from engine.sources.manifest import PictureEntry, SetManifest, parse_manifest
 from engine.sources.ordering import order_pictures
 from engine.sources.picture import PICTURE_SUFFIXES, decode_picture
 from engine.sources.store import SET_FILE, LooseStore, SetStore, open_store
 from engine.types import MAX_SOURCES, SourceSet
 
-__all__ = ["load_source_set", "read_manifest"]
+__all__ = ["SetContents", "assemble", "load_source_set", "read_contents", "read_manifest"]
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +45,59 @@ def load_source_set(
         SourceUnreadable, NoFaceInSource: one of its pictures, which the message names.
     """
     with closing(_open(path)) as store:
-        manifest = read_manifest(store)
-        entries = _usable(manifest, store)
-        trusted = store.path.resolve().is_relative_to(asset_root())
-        pictures = [
+        contents = read_contents(store, analyser=analyser, cache_dir=cache_dir)
+    return assemble(contents, side_px=side_px)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetContents:
+    """A set with its enabled pictures read and analysed, in the order of its manifest; `assemble` makes it a set.
+
+    entries and pictures belong together one by one.
+    """
+
+    manifest: SetManifest
+    entries: tuple[PictureEntry, ...]
+    pictures: tuple[AnalysedPicture, ...]
+
+    def boxes(self) -> list[SquareBox]:
+        """The portrait box of each picture."""
+        return choose_boxes(self.pictures, [entry.crop for entry in self.entries])
+
+
+def read_contents(
+    store: SetStore,
+    *,
+    analyser: SourceAnalyser | None = None,
+    cache_dir: Path | None = None,
+    advance: Callable[[int, int], None] = lambda _done, _total: None,
+) -> SetContents:
+    """Read and analyse the enabled pictures of a set.
+
+    Args:
+        advance: called with (pictures done, pictures in all); what it raises ends the reading.
+    Raises:
+        SourceError: as `load_source_set`.
+    """
+    manifest = read_manifest(store)
+    entries = _usable(manifest, store)
+    trusted = store.path.resolve().is_relative_to(asset_root())
+    pictures = []
+    for done, entry in enumerate(entries):
+        advance(done, len(entries))
+        picture = decode_picture(store.read(entry.file), label=store.label(entry.file))
+        pictures.append(
             analyse_picture(
-                decode_picture(store.read(entry.file), label=store.label(entry.file)),
+                picture,
                 name=entry.file,
                 store=store,
                 trusted=trusted,
                 analyser=analyser,
                 cache_dir=cache_dir or default_cache_dir(),
             )
-            for entry in entries
-        ]
-    return _assemble(manifest, entries, pictures, side_px)
+        )
+    advance(len(entries), len(entries))
+    return SetContents(manifest, tuple(entries), tuple(pictures))
 
 
 def read_manifest(store: SetStore) -> SetManifest:
@@ -100,15 +140,16 @@ def _usable(manifest: SetManifest, store: SetStore) -> tuple[PictureEntry, ...]:
     return entries
 
 
-def _assemble(
-    manifest: SetManifest, entries: Sequence[PictureEntry], pictures: Sequence[AnalysedPicture], side_px: int
-) -> SourceSet:
-    boxes = choose_boxes(pictures)
+def assemble(contents: SetContents, *, side_px: int = 256) -> SourceSet:
+    """Frame, order and colour-match what was read."""
+    manifest = contents.manifest
     images = [
         frame_picture(picture, box, name=Path(entry.file).stem, side_px=side_px)
-        for entry, picture, box in zip(entries, pictures, boxes, strict=True)
+        for entry, picture, box in zip(contents.entries, contents.pictures, contents.boxes(), strict=True)
     ]
     order = range(len(images)) if manifest.keeps_order else order_pictures([image.keypoints for image in images])
     ordered = tuple(images[index] for index in order)
+    if manifest.colour_match:
+        ordered = match_colours(ordered)
     log.info("Source set %s: %s", manifest.name, ", ".join(image.name for image in ordered))
-    return SourceSet(manifest.name, ordered, manifest.licence, manifest.consent.describe())
+    return SourceSet(manifest.name, ordered, manifest.licence, manifest.note)

@@ -7,18 +7,17 @@ Nothing is ever unpacked to disk, so a hostile zip cannot write anywhere. Any th
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from engine.errors import SourceSetInvalid, SourceSetMissing
+from engine.sources.archive_safety import check_archive_file, check_members
 from engine.sources.picture import MAX_FILE_BYTES, read_picture_bytes, unreadable
 
 __all__ = ["SET_FILE", "ArchiveStore", "FolderStore", "LooseStore", "SetStore", "open_store"]
 
 SET_FILE = "set.toml"
-_MAX_MEMBERS = 2000  # a set has some 40 files; this only stops a mistaken archive of a whole disk
 
 
 class SetStore(Protocol):
@@ -74,15 +73,20 @@ class ArchiveStore:
         self.path = path
         self.default_name = _plain_name(path)
         try:
+            check_archive_file(path)
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            what = f"Source set {path.name} is neither a folder, a picture nor a zip Bunraku can read: {error}"
+        except SourceSetInvalid:
+            raise
+        except Exception as error:
+            # A broken directory makes zipfile raise BadZipFile, UnicodeDecodeError, struct.error, NotImplementedError …
+            what = f"Source set {path.name} is neither a folder, a picture nor a zip Bunraku can read: {_one_line(error)}"
             raise SourceSetInvalid(what, hint=f"Pack the folder again. ({path})", path=str(path)) from error
-        members = [m.filename for m in self._zip.infolist() if not m.is_dir()]
-        if len(members) > _MAX_MEMBERS:
+        try:
+            check_members(self._zip.infolist(), path)
+        except SourceSetInvalid:
             self._zip.close()
-            what = f"Source set {path.name} has too many files: expected at most {_MAX_MEMBERS}, got {len(members)}."
-            raise SourceSetInvalid(what, hint=f"Pack only the set's own folder. ({path})", path=str(path))
+            raise
+        members = [m.filename for m in self._zip.infolist() if not m.is_dir()]
         self._prefix = _common_folder(members)
         self._members = {m.removeprefix(self._prefix): m for m in members if m.startswith(self._prefix)}
 
@@ -100,8 +104,9 @@ class ArchiveStore:
             with self._zip.open(self._members[name]) as file:
                 # The limit is on what comes out, so a zip bomb stops here too.
                 return file.read(MAX_FILE_BYTES + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-            raise unreadable(label, f"cannot be unpacked: {error}", "Pack the folder again.") from error
+        except Exception as error:
+            # zlib.error, BadZipFile, EOFError, struct.error …: whatever a damaged member makes zipfile raise
+            raise unreadable(label, f"cannot be unpacked: {_one_line(error)}", "Pack the folder again.") from error
 
     def close(self) -> None:
         self._zip.close()
@@ -148,6 +153,10 @@ def open_store(path: Path) -> SetStore:
 
 def _plain_name(path: Path) -> str:
     return path.name.removesuffix(".zip").removesuffix(".bunraku") or "set"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
 
 def _inside(name: str, root: Path) -> str:

@@ -12,7 +12,7 @@ from engine.cv import cv2
 from engine.errors import SourceSetEmpty, TooManySources
 from engine.types import MAX_SOURCES, SourceSet
 
-__all__ = ["NeedsPortrait", "check_count", "describe_engine", "fit_picture"]
+__all__ = ["NeedsPortrait", "ShowsSources", "check_count", "describe_engine", "fit_picture"]
 
 
 @runtime_checkable
@@ -37,6 +37,15 @@ class NeedsPortrait(Protocol):
         Shapes:
             portrait: (R, R, 3) uint8 RGB, through the crop of the queries that follow.
         """
+        ...
+
+
+@runtime_checkable
+class ShowsSources(Protocol):
+    """A warper that can say which picture each pixel came from (`engine.warp.heat`)."""
+
+    def source_shares(self) -> NDArray[np.float32]:
+        """Return the shares of the last frame, (R, R, N) float32."""
         ...
 
 

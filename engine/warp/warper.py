@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import InferenceFailed, SourceSetEmpty
+from engine.errors import InferenceFailed, InvalidSetting, SourceSetEmpty
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine, fit_picture
+from engine.warp.heat import paint_values, shares_from
 from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
 from engine.warp.selection import SelectionSettings, SourceSelector
 
@@ -27,12 +28,13 @@ __all__ = ["PreparedSourceSet", "Warper"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedSourceSet:
-    """Everything a set needs on the render thread. backdrop: (R, R, 3) uint8."""
+    """Everything a set needs on the render thread. backdrop: (R, R, 3) uint8. keypoints: (N, 478, 3), of its pictures."""
 
     name: str
     encoded: EncodedSourceSet
     selector: SourceSelector
     backdrop: NDArray[np.uint8]
+    keypoints: NDArray[np.float32]
 
 
 class Warper:
@@ -44,6 +46,8 @@ class Warper:
     def __init__(self, runner: WarpRunner, *, reason: str = "asked for") -> None:
         self._runner, self._reason = runner, reason
         self._current: PreparedSourceSet | None = None
+        self._last: FrameInputs | None = None
+        self._painted: tuple[PreparedSourceSet, EncodedSourceSet] | None = None
 
     @property
     def side_px(self) -> int:
@@ -74,12 +78,12 @@ class Warper:
         manifest = self._runner.manifest
         gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
-        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops))
+        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), keypoints)
 
     def use(self, prepared: PreparedSourceSet) -> None:
         """Switch to a prepared set, from the next frame on."""
         prepared.selector.reset()
-        self._current = prepared
+        self._current, self._last = prepared, None
 
     def set_sources(self, source_set: SourceSet) -> None:
         """Prepare a set and switch to it."""
@@ -97,6 +101,7 @@ class Warper:
         choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
         inputs = FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face)
         portrait = self._runner.animate(current.encoded, inputs)
+        self._last = inputs
         if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
             raise InferenceFailed(
                 f"The engine returned undefined pixels for pictures {choice.pick.tolist()} of '{current.name}'.",
@@ -105,6 +110,30 @@ class Warper:
         rgba = cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5)
         return WarpedPortrait(query.captured_ns, np.asarray(rgba, np.uint8), current.backdrop, choice.share)
 
+    def source_shares(self) -> NDArray[np.float32]:
+        """Return which picture each pixel of the last frame came from; see `engine.warp.heat`.
+
+        Shapes:
+            returns: (R, R, N) float32 in the set's order, sums to 1 over N.
+        Cost: one more frame; the first call for a set encodes it once more.
+        Raises:
+            SourceSetEmpty: no frame was warped since the set was chosen.
+            InvalidSetting: the model repaints pixels, which then come from no picture.
+        """
+        current, inputs = self._current, self._last
+        if current is None or inputs is None:
+            raise SourceSetEmpty("No frame has been drawn yet.", hint="Ask after the first frame.")
+        if self._runner.manifest.islands:
+            what = f"The heat map shows where pixels come from; {self._runner.manifest.name} repaints them."
+            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
+        values = paint_values(current.encoded.count)
+        if self._painted is None or self._painted[0] is not current:
+            side = self.side_px
+            flat = np.ascontiguousarray(np.broadcast_to(values[:, None, None, None], (len(values), 4, side, side)))
+            self._painted = current, self._runner.encode(flat, current.keypoints)
+        painted = self._runner.animate(self._painted[1], inputs)
+        return shares_from(painted[0], inputs.pick, values)
+
     def reset(self) -> None:
         """Forget temporal state: after a seek, a loss of tracking or a change of driver."""
         if self._current is not None:
@@ -112,7 +141,7 @@ class Warper:
 
     def close(self) -> None:
         """Free the model."""
-        self._current = None
+        self._current = self._last = self._painted = None
         self._runner.close()
 
     def __enter__(self) -> Warper:

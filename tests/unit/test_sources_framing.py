@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 
 from engine.cv import cv2
@@ -10,12 +12,16 @@ from engine.sources.analysis import AnalysedPicture
 from engine.sources.framing import (
     FACE_HEIGHTS_PER_SIDE,
     SquareBox,
+    box_of_crop,
     choose_boxes,
+    crop_of_box,
     cut_image,
     face_box,
     fit_box,
     frame_picture,
+    head_boxes,
 )
+from engine.sources.manifest import Crop
 from engine.sources.picture import Picture
 from tests.helpers.source_faces import landmarks_at, portrait_rgb
 
@@ -42,11 +48,45 @@ def test_any_picture_out_of_line_cuts_all():
         analysed((400, 400), landmarks_at((200, 90), 190)),  # cut by the edge
     ):
         boxes = choose_boxes([good, other])
-        assert boxes[0] == face_box(good.landmarks_px)
-        assert boxes[1] == fit_box(face_box(other.landmarks_px), size_wh=other.picture.size_wh)
         assert boxes[1] != SquareBox(0, 0, other.picture.size_wh[0])
+        tall = [np.ptp(one.landmarks_px[:, 1]) for one in (good, other)]
+        share = [height / box.side_px for height, box in zip(tall, boxes, strict=True)]
+        assert abs(share[0] - share[1]) < 0.01  # the face is as tall in one portrait as in the other
     wide = analysed((500, 400), landmarks_at((200, 200), 180))
-    assert choose_boxes([wide, wide]) == [face_box(wide.landmarks_px)] * 2
+    for box in choose_boxes([wide, wide]):
+        assert np.abs(np.array(astuple(box)) - astuple(face_box(wide.landmarks_px))).max() <= 2
+    assert choose_boxes([wide]) == [face_box(wide.landmarks_px)]
+
+
+def test_one_head_has_one_size_and_place_however_it_moves():
+    """An open mouth makes the face's outline taller and a turn moves it sideways; the head is where it was."""
+    calm = landmarks_at((300, 300), 180)
+    agape = calm.copy()
+    low = agape[:, 1] > np.quantile(agape[:, 1], 0.8)
+    agape[low, 1] += 40
+    assert np.ptp(agape[:, 1]) > 1.15 * np.ptp(calm[:, 1])
+    boxes = head_boxes([calm, agape])
+    assert np.abs(np.array(astuple(boxes[0])) - astuple(boxes[1])).max() <= 6
+    outline = [face_box(points) for points in (calm, agape)]
+    assert outline[1].side_px - outline[0].side_px > 50
+
+
+def test_a_tight_picture_makes_all_boxes_smaller():
+    roomy, tight = analysed((900, 700), landmarks_at((450, 350), 200)), analysed((260, 300), landmarks_at((130, 150), 200))
+    boxes = choose_boxes([roomy, tight])
+    assert abs(boxes[0].side_px - boxes[1].side_px) <= 2
+    assert boxes[1].side_px <= 1.25 * 260 + 1
+
+
+def test_a_box_by_hand_wins_and_survives_another_resolution():
+    picture = analysed((900, 700), landmarks_at((450, 350), 200))
+    hand = Crop(0.5, 0.4, 0.5)
+    boxes = choose_boxes([picture, picture], [None, hand])
+    assert boxes[1] == SquareBox(275, 105, 350)
+    assert boxes[0] != boxes[1]
+    assert box_of_crop(hand, size_wh=(1800, 1400)) == SquareBox(550, 210, 700)
+    back = crop_of_box(boxes[1], size_wh=(900, 700))
+    np.testing.assert_allclose([back.x, back.y, back.size], [0.5, 0.4, 0.5], atol=1e-9)
 
 
 def test_face_box_is_centred_and_scaled():

@@ -40,7 +40,7 @@ def test_list(shelf: Path):
     assert (mara.count, mara.licence, mara.title, mara.pictures) == (1, "MIT", "T", ("front.png",))
     assert not mara.builtin
     assert mara.problem == ""
-    assert "expected 1, got 9" in infos["broken"].problem
+    assert "expected 2, got 9" in infos["broken"].problem
 
 
 def test_same_name_twice_keeps_the_first(shelf: Path, tmp_path: Path, caplog):

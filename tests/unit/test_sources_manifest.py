@@ -58,12 +58,12 @@ def test_little_is_required():
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("format = 1", "format = 2", r"expected 1, got 2\. Install a newer Bunraku"),
-        ("format = 1", "", "expected 1, got none"),
+        ("format = 1", "format = 3", r"expected 2, got 3\. Install a newer Bunraku"),
+        ("format = 1", "", "expected 2, got none"),
         ("format = 1", "format = true", "expected a whole number, got True"),
         ("format = 1", 'format = "1"', "wrong format: expected a whole number, got '1'"),
         ("author =", "autor =", r"unknown key: autor\. Did you mean author\?"),
-        ("author =", "zzz =", r"unknown key: zzz\. Known: author, consent"),
+        ("author =", "zzz =", r"unknown key: zzz\. Known: author, colour_match"),
         ("who =", "whom =", r"unknown key: consent\.whom\. Did you mean who\?"),
         ("notes =", "note =", r"unknown key: pictures\[1\]\.note\. Did you mean notes\?"),
         (

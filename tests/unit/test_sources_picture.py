@@ -137,7 +137,7 @@ def test_first_frame_of_an_animation_is_used_and_noted():
     for kind in ("GIF", "PNG", "WEBP"):
         picture = decode(picture_bytes(first, kind, save_all=True, append_images=[second], lossless=True))
         assert picture.rgb[40, 40, 0] > 150, kind
-        assert any("2 frames" in note for note in picture.notes), kind
+        assert any("several frames" in note for note in picture.notes), kind
 
 
 def test_colour_profile_is_converted_to_srgb():
@@ -198,8 +198,8 @@ def test_a_bomb_of_pixels_is_refused_before_decoding():
         start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(head)) + body + struct.pack(">I", zlib.crc32(body))
         return start + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 
-    bad("at most 64 million pixels, got 9000 x 8000", claims(9000, 8000))
-    bad("at most 64 million pixels, got 12000 x 10000", claims(12000, 10000))  # Pillow would only warn
+    bad("at most 32 million pixels, got 7000 x 5000", claims(7000, 5000))  # a JPEG may have 64: it is decoded smaller
+    bad("at most 32 million pixels, got 12000 x 10000", claims(12000, 10000))  # Pillow would only warn
     bad("at most 64 million pixels", claims(60000, 60000))  # Pillow itself refuses
 
 

@@ -57,7 +57,7 @@ def test_a_folder_with_set_toml(tmp_path: Path, cache_dir: Path):
     source_set = load_source_set(folder, analyser=analyser, cache_dir=cache_dir)
     assert source_set.name == "mara"
     assert source_set.licence == "MIT"
-    assert source_set.consent == "synthetic"
+    assert source_set.consent.kind == "synthetic"
     assert source_set.images[0].name == "front"
     assert {image.name for image in source_set.images} == {"front", "open", "left"}
     front = source_set.images[0]
@@ -98,7 +98,7 @@ def test_plain_folder_single_picture_and_list(tmp_path: Path, cache_dir: Path):
         return load_source_set(path, analyser=ScriptedAnalyser([[NEUTRAL], [OPEN]]), cache_dir=cache_dir / "none")
 
     whole = load(folder)
-    assert (whole.name, len(whole.images), whole.licence, whole.consent) == ("faces", 2, "", "not stated")
+    assert (whole.name, len(whole.images), whole.licence, whole.consent.describe()) == ("faces", 2, "", "not stated")
     single = load(a)
     assert (single.name, [image.name for image in single.images]) == ("a", ["a"])
     assert len(load([a, b]).images) == 2

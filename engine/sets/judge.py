@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A draft → what it covers, what is missing, and what is wrong with which picture. Any one thread; cancellable.
+
+Everything is told in plain sentences beside the figures; nothing is changed. With a warper every picture is also
+rebuilt from the others (`leave_one_out`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.consent import require_consent
+from engine.errors import ConsentMissing, SourceError
+from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS, CoverageMap, map_coverage
+from engine.sets.draft import SetDraft
+from engine.sets.leave_one_out import Rebuilt, leave_one_out
+from engine.sets.person import SAME_PERSON_BELOW, identity_of, person_distance
+from engine.sets.poses import Face, describe_pose, read_face
+from engine.sets.quality import BLURRED, blur_of, near_duplicates
+from engine.sources.analysis import AnalysedPicture, analyse_picture, default_cache_dir
+from engine.sources.base import SourceAnalyser
+from engine.sources.colour_match import light_distance, skin_tone
+from engine.sources.picture import decode_picture
+from engine.sources.source_set import SetContents, assemble
+from engine.types import MAX_SOURCES, SourceSet
+from engine.warp.warper import Warper
+
+__all__ = ["Issue", "SetReport", "Verdict", "analyse_draft", "judge_draft", "load_draft"]
+
+Advance = Callable[[int, int | None], None]
+
+_OTHER_LIGHT = 14.0  # L*a*b* units between two skins that the eye sees at once
+_REDUNDANT_DB, _LOST_DB = 33.0, 19.0  # faces rebuilt so well say nothing new; so badly, the others do not know them
+_SMALL_FACE_PX = 110.0  # landmark height below which a 256 px portrait is enlarged
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something about one picture. key: for programs. sentence: what, and what to do."""
+
+    key: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """One picture. words: what it shows. issues: what is wrong with it. blur: 0 sharp to 1. rebuilt: from the others.
+
+    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: how far its face shape is from
+    the others', in units of what one person varies; NaN for a picture alone.
+    """
+
+    file: str
+    enabled: bool
+    words: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    blur: float = float("nan")
+    person: float = float("nan")
+    portrait: NDArray[np.uint8] | None = None
+    face: Face | None = None
+    rebuilt: Rebuilt | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetReport:
+    """What was found. coverage: over the enabled pictures with a face, in the order of `covered`; None without any.
+
+    advice: sentences, the most important first. source_set: as the engine would load it; None where it cannot.
+    """
+
+    name: str
+    verdicts: tuple[Verdict, ...]
+    covered: tuple[str, ...]
+    coverage: CoverageMap | None
+    advice: tuple[str, ...]
+    consent: str
+    consent_problem: str
+    source_set: SourceSet | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for `--json`."""
+        coverage: dict[str, Any] = {}
+        if self.coverage is not None:
+            cover = self.coverage
+            coverage = {
+                "score": round(cover.score, 3),
+                "yaw_deg": [round(v, 1) for v in cover.yaw_deg],
+                "pitch_deg": [round(v, 1) for v in cover.pitch_deg],
+                "heads": {
+                    row: {c: [self.covered[i] for i in cell] for c, cell in zip(YAW_COLUMNS, cells, strict=True)}
+                    for row, cells in zip(PITCH_ROWS, cover.heads, strict=True)
+                },
+                "shown": {key: [self.covered[i] for i in which] for key, which in cover.shown.items()},
+                "holes": [{"key": hole.key, "sentence": hole.sentence, "ask": hole.ask} for hole in cover.holes],
+            }
+        return {
+            "name": self.name,
+            "consent": self.consent,
+            "consent_problem": self.consent_problem,
+            "coverage": coverage,
+            "advice": list(self.advice),
+            "pictures": [_picture_dict(verdict) for verdict in self.verdicts],
+        }
+
+
+def _picture_dict(verdict: Verdict) -> dict[str, Any]:
+    rebuilt = verdict.rebuilt
+    return {
+        "file": verdict.file,
+        "enabled": verdict.enabled,
+        "shows": list(verdict.words),
+        "issues": [{"key": issue.key, "sentence": issue.sentence} for issue in verdict.issues],
+        "blur": _number(verdict.blur),
+        "person": _number(verdict.person),
+        "rebuilt_face_db": None if rebuilt is None else _number(rebuilt.psnr_face_db),
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if np.isfinite(value) else None
+
+
+def analyse_draft(
+    draft: SetDraft,
+    analyser: SourceAnalyser,
+    *,
+    advance: Advance = lambda _done, _total: None,
+    cache_dir: Path | None = None,
+) -> dict[str, AnalysedPicture | SourceError]:
+    """Read and analyse every picture of a draft, enabled or not; one that cannot be used is given as its error."""
+    store, found = draft.store(), dict[str, AnalysedPicture | SourceError]()
+    for done, entry in enumerate(draft.entries):
+        advance(done, len(draft.entries))
+        try:
+            found[entry.file] = analyse_picture(
+                decode_picture(store.read(entry.file), label=store.label(entry.file)),
+                name=entry.file,
+                store=store,
+                trusted=False,
+                analyser=analyser,
+                cache_dir=cache_dir or default_cache_dir(),
+            )
+        except SourceError as error:
+            found[entry.file] = error
+    advance(len(draft.entries), len(draft.entries))
+    return found
+
+
+def load_draft(
+    draft: SetDraft, analysed: Mapping[str, AnalysedPicture | SourceError], *, side_px: int = 256
+) -> SourceSet | None:
+    """Return the set as the engine would load it from what was analysed; None where no enabled picture can be used."""
+    entries, pictures = [], []
+    for entry in draft.entries:
+        picture = analysed[entry.file]
+        if entry.enabled and isinstance(picture, AnalysedPicture) and len(entries) < MAX_SOURCES:
+            entries.append(entry)
+            pictures.append(picture)
+    if not entries:
+        return None
+    return assemble(SetContents(draft.manifest, tuple(entries), tuple(pictures)), side_px=side_px)
+
+
+def judge_draft(
+    draft: SetDraft,
+    analyser: SourceAnalyser,
+    *,
+    warper: Warper | None = None,
+    now: datetime.datetime | None = None,
+    advance: Advance = lambda _done, _total: None,
+    cache_dir: Path | None = None,
+) -> SetReport:
+    """Judge a draft.
+
+    Args:
+        warper: rebuilds each picture from the others; without one, that is left out.
+        now: the moment for which the consent is checked. advance: called with (steps done, steps in all); what it
+            raises ends the work.
+    """
+    count = len(draft.entries)
+    steps = count * (2 if warper is not None else 1)
+    analysed = analyse_draft(
+        draft, analyser, advance=lambda done, _: advance(done, steps), cache_dir=cache_dir
+    )
+    side_px = warper.side_px if warper is not None else 256
+    source_set = load_draft(draft, analysed, side_px=side_px)
+    verdicts = {entry.file: _first_look(entry.file, entry.enabled, analysed[entry.file]) for entry in draft.entries}
+    coverage: CoverageMap | None = None
+    covered: tuple[str, ...] = ()
+    if source_set is not None:
+        by_stem = {PurePosixPath(entry.file).stem: entry.file for entry in draft.entries}
+        covered = tuple(by_stem[image.name] for image in source_set.images)
+        coverage = _compare(source_set, covered, verdicts)
+        if warper is not None:
+            rebuilt = leave_one_out(source_set, warper, advance=lambda done, _: advance(count + done, steps))
+            for file, one in zip(covered, rebuilt, strict=False):
+                verdicts[file] = replace(_with_rebuilt(verdicts[file], one), rebuilt=one)
+    advance(steps, steps)
+    problem = ""
+    try:
+        require_consent(draft, now or datetime.datetime.now())  # noqa: DTZ005 - the user's own calendar day
+    except ConsentMissing as error:
+        problem = str(error)
+    ordered = tuple(verdicts[entry.file] for entry in draft.entries)
+    return SetReport(
+        draft.name,
+        ordered,
+        covered,
+        coverage,
+        tuple(_advice(ordered, coverage, problem)),
+        draft.consent.describe(),
+        problem,
+        source_set,
+    )
+
+
+def _first_look(file: str, enabled: bool, picture: AnalysedPicture | SourceError) -> Verdict:
+    """What can be said of a picture by itself."""
+    if isinstance(picture, SourceError):
+        return Verdict(file, enabled, issues=(Issue(type(picture).__name__, str(picture)),))
+    issues = []
+    face = read_face(picture.landmarks_px)
+    blur = blur_of(picture.picture.rgb, picture.landmarks_px)
+    height = float(np.ptp(picture.landmarks_px[:, 1]))
+    if height < _SMALL_FACE_PX:
+        issues.append(Issue("small", f"The face is {height:.0f} px tall: below {_SMALL_FACE_PX:.0f} it is enlarged and soft."))
+    elif blur > BLURRED:
+        issues.append(
+            Issue("blurred", f"The face is blurred ({blur:.2f}, sharp is below {BLURRED}): replace it or switch it off.")
+        )
+    return Verdict(file, enabled, issues=tuple(issues), blur=blur, face=face)
+
+
+def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str, Verdict]) -> CoverageMap:
+    """What can be said of the pictures together; adds it to their verdicts."""
+    faces = [read_face(image.keypoints) for image in source_set.images]
+    coverage = map_coverage(faces)
+    identities = [identity_of(image.keypoints) for image in source_set.images]
+    tones = [skin_tone(image) for image in source_set.images]
+    more: dict[str, list[Issue]] = {file: [] for file in covered}
+    for first, second in near_duplicates(source_set.images):
+        more[covered[second]].append(
+            Issue("duplicate", f"It shows the same as {covered[first]}: switch one of the two off.")
+        )
+    for index, file in enumerate(covered):
+        person = person_distance(identities, index)
+        if person > SAME_PERSON_BELOW and len(covered) > 2:
+            more[file].append(
+                Issue(
+                    "other_person",
+                    f"Its face is built differently ({person:.1f}, one person varies below {SAME_PERSON_BELOW:g}): "
+                    "does it show somebody else, or through another lens?",
+                )
+            )
+        if light_distance(tones[0], tones[index]) > _OTHER_LIGHT:
+            more[file].append(
+                Issue("light", f"It is lit differently than {covered[0]}: try the set's colour match.")
+            )
+        words = tuple(describe_pose(faces[index], coverage.neutral))
+        old = verdicts[file]
+        verdicts[file] = replace(
+            old,
+            words=words,
+            issues=(*old.issues, *more[file]),
+            person=person,
+            portrait=source_set.images[index].rgb,
+        )
+    return coverage
+
+
+def _with_rebuilt(verdict: Verdict, one: Rebuilt) -> Verdict:
+    figure = f"{one.psnr_face_db:.1f} dB on the face"
+    if one.psnr_face_db >= _REDUNDANT_DB:
+        note = Issue("redundant", f"The others rebuild it almost exactly ({figure}): the set loses little without it.")
+    elif one.psnr_face_db < _LOST_DB:
+        note = Issue(
+            "lost", f"The others cannot rebuild it ({figure}): it shows what no other does, or does not belong here."
+        )
+    else:
+        return verdict
+    return replace(verdict, issues=(*verdict.issues, note))
+
+
+def _advice(verdicts: tuple[Verdict, ...], coverage: CoverageMap | None, consent_problem: str) -> list[str]:
+    advice = [consent_problem] if consent_problem else []
+    if coverage is None:
+        return [*advice, "No picture can be used yet: add one that shows the whole face from the front."]
+    for hole in sorted(coverage.holes, key=lambda hole: -hole.weight):
+        advice.append(f"There is {hole.sentence}. To mend it: {hole.ask[0].lower()}{hole.ask[1:]}.")
+    for verdict in verdicts:
+        if verdict.enabled:
+            hints = [issue for issue in verdict.issues if issue.key not in ("redundant", "lost")]
+            advice += [f"{verdict.file}: {issue.sentence}" for issue in hints]
+    return advice
