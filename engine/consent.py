@@ -17,6 +17,7 @@ from engine.errors import ConsentMissing
 
 __all__ = [
     "CONSENT_KINDS",
+    "NO_NOTE",
     "UNTIL_WITHDRAWN",
     "Consent",
     "Noted",
@@ -75,6 +76,9 @@ class Consent:
         return last is not None and today > last
 
 
+NO_NOTE = Consent()
+
+
 class Noted(Protocol):
     """Whatever carries a note: a loaded `SourceSet` or what is known of one (`SourceSetInfo`)."""
 
@@ -111,7 +115,8 @@ def require_consent(source_set: Noted, now: datetime.datetime) -> None:
     lacking = note.missing()
     if lacking == ("kind",):
         raise _refused(
-            f"Source set {name} does not say by whose leave its pictures are used, so it cannot go to the virtual camera",
+            f"Source set {name} does not say by whose leave its pictures are used, "
+            "so it cannot go to the virtual camera",
             f"Say it once: bunraku set edit {name} --consent mine (or consented, synthetic, licensed).",
             name,
             "none",

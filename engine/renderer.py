@@ -106,6 +106,11 @@ class Renderer:
         return self._settings
 
     @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None before the first."""
+        return self._source_set
+
+    @property
     def tracking_lost(self) -> bool:
         """Whether the last frame showed no face."""
         return self._face_found is False

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.consent import Consent
+from engine.consent import NO_NOTE, Consent
 from engine.errors import ShapeError
 
 __all__ = [
@@ -152,7 +152,7 @@ class SourceSet:
     name: str
     images: tuple[SourceImage, ...]
     licence: str = ""
-    consent: Consent = Consent()
+    consent: Consent = NO_NOTE
 
     def take(self, count: int) -> SourceSet:
         """Return the set cut to its first `count` pictures."""

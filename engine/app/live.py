@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 from engine.app.assembly import build_pipeline
 from engine.capture import Camera, open_camera
 from engine.config import LiveSettings
+from engine.consent import recording_notes, require_consent
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
 from engine.sinks.base import BaseSink
 from engine.sinks.mp4 import Mp4Sink
+from engine.sources import find_source_set
+from engine.sources.library import describe_source_set
 
 __all__ = ["LiveJob", "open_live"]
 
@@ -46,10 +50,15 @@ def open_live(job: LiveJob) -> Pipeline:
 
     Raises:
         InvalidSetting: there is no output at all.
+        SourceSetMissing: there is no such set. ConsentMissing: it may not go to the virtual camera.
         CameraError, DriverError: the camera cannot be opened. SinkError: an output cannot be opened.
     """
     if not job.virtual_camera and job.out is None:
         raise InvalidSetting("The picture would go nowhere.", hint="Give --out FILE.mp4, or use the virtual camera.")
+    # Before anything is opened: a set that may not be shown is known by its own few lines.
+    about = describe_source_set(find_source_set(job.source_set))
+    if job.virtual_camera and not about.problem:
+        require_consent(about, datetime.datetime.now().astimezone())
     # Whoever waits for a command wants threads to end, however long that takes; only a window must not wait.
     patient = replace(job.settings, pipeline=replace(job.settings.pipeline, join_s=_JOIN_S))
     with ExitStack() as opened:
@@ -57,7 +66,7 @@ def open_live(job: LiveJob) -> Pipeline:
         waiting = [opened.enter_context(_open_camera(job))]
         pipeline = build_pipeline(
             lambda: waiting.pop() if waiting else _open_camera(job),
-            [opened.enter_context(sink) for sink in _open_sinks(job)],
+            [opened.enter_context(sink) for sink in _open_sinks(job, recording_notes(about))],
             job.source_set,
             sources=job.sources,
             model=job.model,
@@ -72,7 +81,7 @@ def _open_camera(job: LiveJob) -> Camera:
     return open_camera(job.camera, fps=job.settings.output.fps)
 
 
-def _open_sinks(job: LiveJob) -> Iterator[BaseSink]:
+def _open_sinks(job: LiveJob, notes: Mapping[str, str]) -> Iterator[BaseSink]:
     output = job.settings.output
     if job.virtual_camera:
         from engine.sinks.virtual_camera import VirtualCameraSink
@@ -81,4 +90,4 @@ def _open_sinks(job: LiveJob) -> Iterator[BaseSink]:
         card = holding_card(output.size_wh, _STARTING)
         yield VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
     if job.out is not None:
-        yield Mp4Sink(job.out, fps=output.fps)
+        yield Mp4Sink(job.out, fps=output.fps, notes=notes)

@@ -17,6 +17,7 @@ from engine.app.assembly import build_renderer
 from engine.app.contact_sheet import ContactSheet
 from engine.capture import Camera, CameraInfo, open_camera
 from engine.config import LiveSettings
+from engine.consent import recording_notes
 from engine.errors import DriverUnreadable, NoFaceInDriver
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
@@ -95,7 +96,9 @@ def animate(
         renderer.shows_sources = job.heat_map
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
-        sink = opened.enter_context(Mp4Sink(job.out, fps=camera.info.fps or job.settings.output.fps))
+        notes = recording_notes(renderer.source_set) if renderer.source_set is not None else {}
+        fps = camera.info.fps or job.settings.output.fps
+        sink = opened.enter_context(Mp4Sink(job.out, fps=fps, notes=notes))
         total = _expected_frames(camera.info, job.limit_s)
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)

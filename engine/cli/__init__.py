@@ -5,7 +5,8 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
 
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
-    library.py    set list, set show, cameras, doctor
+    library.py    cameras, doctor
+    sets.py       set list, show, new, add, check, edit, export, import
     options.py    the options they share
     guard.py      errors → one sentence and an exit code
     console.py    progress bars and the log file

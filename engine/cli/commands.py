@@ -24,6 +24,7 @@ from engine.cli.options import (
     SourcesOption,
     settings_from,
 )
+from engine.cli.sets import set_app
 
 if TYPE_CHECKING:
     from engine.app import AnimateJob, Animation
@@ -41,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help: importing rich's help costs 0.2 s
 )
-app.add_typer(library.set_app, name="set")
+app.add_typer(set_app, name="set")
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)

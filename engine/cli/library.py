@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`set list`, `set show`, `cameras`, `doctor`: what there is, and whether it works."""
+"""`cameras`, `doctor`: what there is, and whether it works."""
 
 from __future__ import annotations
 
@@ -10,49 +10,7 @@ import typer
 
 from engine.cli.guard import guarded
 
-__all__ = ["cameras", "doctor", "set_app"]
-
-set_app = typer.Typer(help="Source sets.", no_args_is_help=True)
-
-
-@set_app.command("list")
-@guarded
-def set_list() -> None:
-    """List all source sets, name first."""
-    from engine.sources import list_source_sets
-
-    infos = list_source_sets()
-    width = max((len(info.name) for info in infos), default=0)
-    for info in infos:
-        where = "built-in" if info.builtin else "yours"
-        about = info.problem or ", ".join(part for part in (info.title, f"{info.count} pictures", info.licence) if part)
-        typer.echo(f"{info.name:{width}}  {where:8}  {about}")
-    if not infos:
-        typer.echo("There is no source set yet.", err=True)
-
-
-@set_app.command("show")
-@guarded
-def set_show(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Name of `set list`, or a path.")]) -> None:
-    """Show what a source set holds and by whose leave."""
-    from engine.sources import find_source_set
-    from engine.sources.library import describe_source_set
-
-    info = describe_source_set(find_source_set(name))
-    rows = {
-        "name": info.name,
-        "title": info.title,
-        "author": info.author,
-        "licence": info.licence,
-        "origin": info.origin,
-        "consent": info.consent.describe(),
-        "path": str(info.path),
-        "pictures": f"{info.count}: {', '.join(info.pictures)}",
-        "problem": info.problem,
-    }
-    for key, value in rows.items():
-        if value:
-            typer.echo(f"{key:9} {value}")
+__all__ = ["cameras", "doctor"]
 
 
 @guarded

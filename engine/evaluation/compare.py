@@ -21,6 +21,7 @@ from engine.app.assembly import load_sources
 from engine.app.offline import frame_at, neutral_of
 from engine.capture import open_camera
 from engine.clock import NS_PER_S
+from engine.consent import recording_notes
 from engine.errors import InvalidSetting, NoFaceInDriver
 from engine.evaluation.baseline import PortraitWarper
 from engine.evaluation.clips import EvalClip, load_clip
@@ -111,7 +112,7 @@ def compare(
             announce(getattr(warper, "description", model))
         pictures = [image.rgb for image in plan.source_set.images]
         columns = Columns(pictures, [opened.titles[model] for model in opened.warpers], caption=plan.caption)
-        with Mp4Sink(job.out, fps=plan.fps) as sink:
+        with Mp4Sink(job.out, fps=plan.fps, notes=recording_notes(plan.source_set)) as sink:
             return _render(plan, list(opened.warpers.values()), columns, sink, advance)
 
 

@@ -76,14 +76,14 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         "left",
-        "Turn your head slowly towards the left edge of the picture",
+        "Turn your head slowly to your right, which is the left of the picture",
         "no picture turned to the left: beyond some 15° the far cheek and ear will be invented",
         0.9,
         lambda face, _: face.yaw_deg < -_TURN_DEG,
     ),
     Target(
         "right",
-        "Turn your head slowly towards the right edge of the picture",
+        "Turn your head slowly to your left, which is the right of the picture",
         "no picture turned to the right: beyond some 15° the far cheek and ear will be invented",
         0.9,
         lambda face, _: face.yaw_deg > _TURN_DEG,

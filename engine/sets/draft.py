@@ -20,7 +20,7 @@ from engine.sources.picture import unreadable
 from engine.sources.source_set import read_manifest
 from engine.sources.store import SET_FILE, open_store
 
-__all__ = ["DraftHistory", "SetDraft", "open_draft", "set_name", "tidy_name"]
+__all__ = ["DraftHistory", "DraftStore", "SetDraft", "open_draft", "set_name", "tidy_name"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -222,8 +222,12 @@ def set_name(text: str) -> str:
         SourceSetInvalid: it cannot.
     """
     if not _NAME.fullmatch(text) or text in _RESERVED:
-        what = f"A source set cannot be called {text[:80]!r}: expected 1 to 64 of a-z, 0-9, _ and -, got something else."
-        raise SourceSetInvalid(what, hint=f"Call it {tidy_name(text)} and give it a title with --title.", name=text[:80])
+        what = (
+            f"A source set cannot be called {text[:80]!r}: expected 1 to 64 of a-z, 0-9, _ and -, got something else."
+        )
+        raise SourceSetInvalid(
+            what, hint=f"Call it {tidy_name(text)} and give it a title with --title.", name=text[:80]
+        )
     return text
 
 

@@ -74,9 +74,7 @@ def read_facts(frame: Frame, tracker: Tracker, before: FrameFacts | None) -> Fra
         seconds = (frame.captured_ns - before.captured_ns) / 1e9
         speed = moved / max(float(high[1] - low[1]), 1.0) / seconds
     blur = blur_of(frame.rgb, points)
-    return FrameFacts(
-        frame.index, frame.captured_ns, points, read_face(points), blur, speed, inside, motion.face_count
-    )
+    return FrameFacts(frame.index, frame.captured_ns, points, read_face(points), blur, speed, inside, motion.face_count)
 
 
 def look_through(

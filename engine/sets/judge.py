@@ -27,6 +27,7 @@ from engine.sets.quality import BLURRED, blur_of, near_duplicates
 from engine.sources.analysis import AnalysedPicture, analyse_picture, default_cache_dir
 from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import light_distance, skin_tone
+from engine.sources.manifest import PictureEntry
 from engine.sources.picture import decode_picture
 from engine.sources.source_set import SetContents, assemble
 from engine.types import MAX_SOURCES, SourceSet
@@ -157,7 +158,7 @@ def load_draft(
     draft: SetDraft, analysed: Mapping[str, AnalysedPicture | SourceError], *, side_px: int = 256
 ) -> SourceSet | None:
     """Return the set as the engine would load it from what was analysed; None where no enabled picture can be used."""
-    entries, pictures = [], []
+    entries, pictures = list[PictureEntry](), list[AnalysedPicture]()
     for entry in draft.entries:
         picture = analysed[entry.file]
         if entry.enabled and isinstance(picture, AnalysedPicture) and len(entries) < MAX_SOURCES:
@@ -186,9 +187,7 @@ def judge_draft(
     """
     count = len(draft.entries)
     steps = count * (2 if warper is not None else 1)
-    analysed = analyse_draft(
-        draft, analyser, advance=lambda done, _: advance(done, steps), cache_dir=cache_dir
-    )
+    analysed = analyse_draft(draft, analyser, advance=lambda done, _: advance(done, steps), cache_dir=cache_dir)
     side_px = warper.side_px if warper is not None else 256
     source_set = load_draft(draft, analysed, side_px=side_px)
     verdicts = {entry.file: _first_look(entry.file, entry.enabled, analysed[entry.file]) for entry in draft.entries}
@@ -205,7 +204,7 @@ def judge_draft(
     advance(steps, steps)
     problem = ""
     try:
-        require_consent(draft, now or datetime.datetime.now())  # noqa: DTZ005 - the user's own calendar day
+        require_consent(draft, now or datetime.datetime.now())  # the user's own calendar day
     except ConsentMissing as error:
         problem = str(error)
     ordered = tuple(verdicts[entry.file] for entry in draft.entries)
@@ -230,10 +229,14 @@ def _first_look(file: str, enabled: bool, picture: AnalysedPicture | SourceError
     blur = blur_of(picture.picture.rgb, picture.landmarks_px)
     height = float(np.ptp(picture.landmarks_px[:, 1]))
     if height < _SMALL_FACE_PX:
-        issues.append(Issue("small", f"The face is {height:.0f} px tall: below {_SMALL_FACE_PX:.0f} it is enlarged and soft."))
+        issues.append(
+            Issue("small", f"The face is {height:.0f} px tall: below {_SMALL_FACE_PX:.0f} it is enlarged and soft.")
+        )
     elif blur > BLURRED:
         issues.append(
-            Issue("blurred", f"The face is blurred ({blur:.2f}, sharp is below {BLURRED}): replace it or switch it off.")
+            Issue(
+                "blurred", f"The face is blurred ({blur:.2f}, sharp is below {BLURRED}): replace it or switch it off."
+            )
         )
     return Verdict(file, enabled, issues=tuple(issues), blur=blur, face=face)
 
@@ -260,9 +263,7 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
                 )
             )
         if light_distance(tones[0], tones[index]) > _OTHER_LIGHT:
-            more[file].append(
-                Issue("light", f"It is lit differently than {covered[0]}: try the set's colour match.")
-            )
+            more[file].append(Issue("light", f"It is lit differently than {covered[0]}: try the set's colour match."))
         words = tuple(describe_pose(faces[index], coverage.neutral))
         old = verdicts[file]
         verdicts[file] = replace(

@@ -64,8 +64,6 @@ def leave_one_out(
         rgb, truth = alpha_over(portrait), fit_picture(image.rgb, warper.side_px)
         face = hull_mask(image.keypoints, groups=[FACE_OVAL], side_px=warper.side_px)
         share = np.insert(portrait.source_mass, index, 0.0).astype(np.float32)
-        rebuilt.append(
-            Rebuilt(image.name, truth, rgb, psnr_db(rgb, truth, mask=face), psnr_db(rgb, truth), share)
-        )
+        rebuilt.append(Rebuilt(image.name, truth, rgb, psnr_db(rgb, truth, mask=face), psnr_db(rgb, truth), share))
     advance(len(images), len(images))
     return rebuilt

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import InvalidSetting, NoFaceInSource, SourceError, SourceSetEmpty, SourceUnreadable
-from engine.sets.draft import SetDraft, tidy_name
+from engine.sets.draft import DraftStore, SetDraft, tidy_name
 from engine.sets.frames import Advance, grab_frames, look_through
 from engine.sets.picker import MOST_PICKS, Pick, pick_frames
 from engine.sources.analysis import analyse_picture, default_cache_dir
@@ -34,7 +34,17 @@ from engine.sources.picture import (
 from engine.track.base import Tracker
 from engine.types import MAX_SOURCES
 
-__all__ = ["Added", "Instruments", "Skipped", "VIDEO_SUFFIXES", "add_files", "encode_picture", "new_draft", "picture_entry"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Added",
+    "Instruments",
+    "Skipped",
+    "add_files",
+    "clean_picture",
+    "encode_picture",
+    "new_draft",
+    "picture_entry",
+]
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".gif")
 _JPEG_QUALITY = 95
@@ -170,7 +180,7 @@ def _is_video(path: Path) -> bool:
 def _from_file(
     path: Path, analyser: SourceAnalyser, cache_dir: Path, skipped: list[Skipped]
 ) -> tuple[PictureEntry, bytes]:
-    data, suffix = _clean(read_picture_bytes(path), label=str(path))
+    data, suffix = clean_picture(read_picture_bytes(path), label=str(path))
     entry = PictureEntry(f"{tidy_name(path.stem, fallback='picture')}{suffix}")
     try:
         _landmarks(data, label=str(path), analyser=analyser, cache_dir=cache_dir)
@@ -180,7 +190,7 @@ def _from_file(
     return entry, data
 
 
-def _clean(data: bytes, *, label: str) -> tuple[bytes, str]:
+def clean_picture(data: bytes, *, label: str) -> tuple[bytes, str]:
     """Return a picture's file without what it tells beside the picture; one that tells nothing stays as it is."""
     picture = decode_picture(data, label=label)
     with Image.open(io.BytesIO(data)) as image:
@@ -194,8 +204,6 @@ def _clean(data: bytes, *, label: str) -> tuple[bytes, str]:
 
 
 def _landmarks(data: bytes, *, label: str, analyser: SourceAnalyser, cache_dir: Path) -> NDArray[np.float32]:
-    from engine.sets.draft import DraftStore
-
     picture = decode_picture(data, label=label)
     empty = DraftStore(SetDraft(SetManifest("one", ())))
     found = analyse_picture(picture, name=label, store=empty, trusted=False, analyser=analyser, cache_dir=cache_dir)
@@ -235,18 +243,23 @@ def _within_limit(draft: SetDraft, analyser: SourceAnalyser, cache_dir: Path, sk
     on = [entry for entry in draft.entries if entry.enabled]
     if len(on) <= MAX_SOURCES:
         return draft
-    points = []
+    points: list[NDArray[np.float32] | None] = []
     for entry in on:
         try:
             points.append(_landmarks(draft.files[entry.file], label=entry.file, analyser=analyser, cache_dir=cache_dir))
         except SourceUnreadable:
             points.append(None)
-    known = [i for i, p in enumerate(points) if p is not None]
-    faces = np.stack([describe_face(points[i]) for i in known]) / feature_steps()
-    first = order_pictures([points[i] for i in known])[0]
-    kept = {on[known[i]].file for i in farthest_first(faces, first=first, count=MAX_SOURCES)}
+    known = [(entry, found) for entry, found in zip(on, points, strict=True) if found is not None]
+    faces = np.stack([describe_face(found) for _, found in known]) / feature_steps()
+    first = order_pictures([found for _, found in known])[0]
+    kept = {known[i][0].file for i in farthest_first(faces, first=first, count=MAX_SOURCES)}
     for entry in on:
         if entry.file not in kept:
             draft = draft.switched(entry.file, False)
-            skipped.append(Skipped(entry.file, f"{entry.file} is switched off: a set takes {MAX_SOURCES} pictures, and the others show more."))
+            skipped.append(
+                Skipped(
+                    entry.file,
+                    f"{entry.file} is switched off: a set takes {MAX_SOURCES} pictures, and the others show more.",
+                )
+            )
     return draft

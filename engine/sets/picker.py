@@ -3,8 +3,8 @@
 
 1. Frames that can be a picture at all: the whole face inside, sharp, no fast motion, eyes not half-way through a blink.
 2. The first picks are farthest-first over head pose and expression from the calmest front view; each then moves to the
-   frame from which the rest of the video is nearest (k-medoids). Farthest-first alone picks the video's oddest moments:
-   over sixteen development clips it was 0.4 to 0.7 dB worse at N = 4.
+   frame from which the rest of the video is nearest (k-medoids). Farthest-first alone picks the oddest moments: on
+   sixteen development clips it was 0.4 to 0.7 dB worse at N = 4.
 3. Further picks fill the holes of the coverage map that the video can fill: a blink is rare and yet every set needs one.
 
 Source:
@@ -147,12 +147,10 @@ def _half_shut(face: Face, neutral: Neutral) -> bool:
     return level and face.eyes < _HALF_SHUT * neutral.eyes and not poses.eyes_shut(face, neutral)
 
 
-def _spread(
-    distance: NDArray[np.float64], start: Sequence[int], *, count: int, among: Sequence[int]
-) -> list[int]:
+def _spread(distance: NDArray[np.float64], start: Sequence[int], *, count: int, among: Sequence[int]) -> list[int]:
     """Return up to `count` further frames of `among`, each farthest from all before it, beginning from `start`."""
     candidates = np.array(among)
-    nearest = distance[np.ix_(candidates, list(start))].min(1)
+    nearest = distance[candidates][:, list(start)].min(1)
     picked: list[int] = []
     while len(picked) < count:
         best = int(nearest.argmax())

@@ -102,7 +102,9 @@ def neutral_of(faces: Sequence[Face]) -> Neutral:
     calm = [faces[i] for i in order[: max(1, len(faces) // 4)]]
     open_eyes = [face.eyes for face in calm if face.eyes >= EYES_SHUT] or [max(face.eyes for face in faces)]
     eyes = float(np.median(open_eyes))
-    return Neutral(calm[0].pitch_deg, calm[0].mouth_width, max(eyes, EYES_SHUT), float(np.median([f.brows for f in calm])))
+    return Neutral(
+        calm[0].pitch_deg, calm[0].mouth_width, max(eyes, EYES_SHUT), float(np.median([f.brows for f in calm]))
+    )
 
 
 def _unrest(faces: Sequence[Face]) -> list[float]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a picture is sharp, whether two are the same, whether two show the same person. Pure, any thread.
+"""Whether a picture is sharp, and whether two show the same. Pure, any thread.
 
 Thresholds were measured on the development pictures; the figures stand beside them.
 """
@@ -12,21 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.assets import load_canonical_face
 from engine.cv import cv2
-from engine.geometry import fit_similarity
-from engine.landmarks import BROWS, EYES, IRISES, LIPS, RIGID
 from engine.sources.framing import SquareBox, cut_image, face_box
 from engine.types import SourceImage
 
-__all__ = [
-    "BLURRED",
-    "SAME_PERSON_BELOW",
-    "blur_of",
-    "identity_distance",
-    "near_duplicates",
-    "shape_of",
-]
+__all__ = ["BLURRED", "blur_of", "near_duplicates"]
 
 _FACE_PX = 160  # sharpness is judged at about the size at which a portrait is shown
 _BOX_PX = 9  # of the strong blur that a picture is compared with
@@ -34,9 +24,6 @@ _BOX_PX = 9  # of the strong blur that a picture is compared with
 BLURRED = 0.56
 _SAME_POINTS, _SAME_GREY = 0.012, 4.0  # mean landmark distance in portrait space; mean difference on 0-255
 _THUMB_PX = 48
-SAME_PERSON_BELOW = 0.06  # `identity_distance` up to which two pictures may show one person
-# The skull and what sits on it: mouth, lids, irises and brows move, and the jaw with them.
-_STABLE = np.array(sorted(set(range(468)) - {*LIPS, *EYES, *BROWS, *IRISES}))
 
 
 def blur_of(rgb: NDArray[np.uint8], landmarks_px: NDArray[np.floating[Any]]) -> float:
@@ -80,18 +67,3 @@ def near_duplicates(images: Sequence[SourceImage]) -> list[tuple[int, int]]:
             if points < _SAME_POINTS and grey < _SAME_GREY:
                 pairs.append((first, second))
     return pairs
-
-
-def shape_of(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the stable part of a face in canonical units, (P, 3): what a person keeps in every picture."""
-    rigid = list(RIGID)
-    fit = fit_similarity(load_canonical_face()[rigid], keypoints[rigid])
-    return fit.undo(keypoints)[_STABLE]
-
-
-def identity_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return how differently two stable shapes are built: root mean square distance in canonical units.
-
-    Only x and y count: tracked depth changes more between two pictures of one person than between two people.
-    """
-    return float(np.sqrt(((one - other)[:, :2] ** 2).sum(1).mean()))

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from engine.errors import OutputUnwritable
 from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS
 from engine.sets.judge import SetReport, Verdict
-from engine.warp.heat import PALETTE, heat_colours
+from engine.warp.heat import PALETTE
 
 __all__ = ["draw_set_sheet", "write_set_sheet"]
 
@@ -32,14 +32,21 @@ def draw_set_sheet(report: SetReport) -> Image.Image:
     block = wide * (_CELL + 2) + _GAP * 2
     rows = -(-max(len(shown), 1) // across)
     width = max(across * block + _GAP, (len(YAW_COLUMNS) + 1) * _MAP_CELL[0] + 2 * _GAP)
-    advice = [line for text in report.advice for line in textwrap.wrap(f"• {text}", max(40, width // 7))] or ["• Nothing is missing."]
+    advice = [line for text in report.advice for line in textwrap.wrap(f"- {text}", max(40, width // 7))] or [
+        "- Nothing is missing."
+    ]
     top = 40
     map_top = top + rows * (_CELL + _LABEL)
     height = map_top + (len(PITCH_ROWS) + 1) * _MAP_CELL[1] + 26 + 17 * len(advice) + 20
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
     score = f", covers {report.coverage.score:.0%}" if report.coverage is not None else ""
-    draw.text((_GAP, 10), f"{report.name}: {len(report.covered)} pictures{score}", fill=_INK, font=ImageFont.load_default(size=18))
+    draw.text(
+        (_GAP, 10),
+        f"{report.name}: {len(report.covered)} pictures{score}",
+        fill=_INK,
+        font=ImageFont.load_default(size=18),
+    )
     for index, verdict in enumerate(shown):
         left, at = _GAP + index % across * block, top + index // across * (_CELL + _LABEL)
         _draw_picture(sheet, draw, verdict, left, at, letters=block // 7, number=report.covered.index(verdict.file))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ class Mp4Sink(BaseSink):
         path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
         crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
         sound: a microphone to be heard; the sink closes it.
+        notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character.
 
     Raises:
         OutputUnwritable: the file cannot be created.
@@ -66,8 +68,10 @@ class Mp4Sink(BaseSink):
         crf: int = 20,
         preset: str = "veryfast",
         sound: SoundSource | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
+        self._notes = dict(notes or {})
         self.count = 0
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
@@ -144,7 +148,7 @@ class Mp4Sink(BaseSink):
         except OSError as error:
             raise unwritable(self.path, error) from error
         container = av.open(file, "w", format="mp4", options=_CONTAINER_OPTIONS)
-        container.metadata["comment"] = PROVENANCE
+        container.metadata.update({**self._notes, "comment": PROVENANCE})
         return file, container
 
     def _begin(self, container: OutputContainer, frame: OutputFrame) -> VideoStream:

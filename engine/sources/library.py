@@ -12,13 +12,20 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from engine.assets import asset_root
-from engine.consent import Consent
+from engine.consent import NO_NOTE, Consent
 from engine.errors import PuppeteerError, SourceSetMissing
 from engine.sources.manifest import suggest
 from engine.sources.source_set import read_manifest
 from engine.sources.store import SET_FILE, open_store
 
-__all__ = ["SUFFIX", "SourceSetInfo", "describe_source_set", "find_source_set", "list_source_sets", "user_source_sets_dir"]
+__all__ = [
+    "SUFFIX",
+    "SourceSetInfo",
+    "describe_source_set",
+    "find_source_set",
+    "list_source_sets",
+    "user_source_sets_dir",
+]
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +36,8 @@ SUFFIX = ".bunraku"
 class SourceSetInfo:
     """What is known of a set without reading its pictures.
 
-    name: what `--set` takes. count: pictures in use. builtin: ships with the program. problem: why it cannot be
-    used, empty when it can.
+    name: what `--set` takes. count: pictures in use, `pictures`; `disabled` are switched off. builtin: ships with the
+    program. problem: why it cannot be used, empty when it can.
     """
 
     name: str
@@ -40,8 +47,9 @@ class SourceSetInfo:
     author: str = ""
     licence: str = ""
     origin: str = ""
-    consent: Consent = Consent()
+    consent: Consent = NO_NOTE
     pictures: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
     builtin: bool = False
     problem: str = ""
 
@@ -90,6 +98,7 @@ def describe_source_set(path: Path) -> SourceSetInfo:
         origin=manifest.origin,
         consent=manifest.note,
         pictures=tuple(Path(entry.file).name for entry in manifest.enabled),
+        disabled=tuple(Path(entry.file).name for entry in manifest.pictures if not entry.enabled),
         builtin=builtin,
         problem="" if manifest.enabled else "It has no picture to use.",
     )

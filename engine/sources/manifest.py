@@ -38,7 +38,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from engine.consent import CONSENT_KINDS, Consent, parse_until
+from engine.consent import CONSENT_KINDS, NO_NOTE, Consent, parse_until
 from engine.errors import SourceSetInvalid
 
 __all__ = [
@@ -62,6 +62,7 @@ _CONSENT_TEXTS = ("who", "how", "when", "until", "scope", "source", "licence")
 _CONSENT_KEYS = ("kind", *_CONSENT_TEXTS)
 _PICTURE_KEYS = ("file", "enabled", "notes", "crop")
 _CROP_KEYS = ("x", "y", "size")
+_LONGEST_TEXT = 1000
 _CROP_SIZE = (0.05, 3.0)
 
 
@@ -102,7 +103,7 @@ class SetManifest:
     author: str = ""
     licence: str = ""
     origin: str = ""
-    consent: Consent = Consent()
+    consent: Consent = NO_NOTE
     keeps_order: bool = False
     colour_match: bool = False
 
@@ -144,7 +145,7 @@ def parse_manifest(text: bytes, *, label: str, default_name: str) -> SetManifest
     # First, since a newer format may well have keys that this version does not know.
     version = data.get("format", 0)
     if not isinstance(version, int) or isinstance(version, bool):
-        raise _invalid(label, f"has a wrong format: expected a whole number, got {version!r}", "Correct it.")
+        raise _invalid(label, f"has a wrong format: expected a whole number, got {_short(version)}", "Correct it.")
     if version not in _READS:
         hint = "Install a newer Bunraku." if version > FORMAT else f"Write: format = {FORMAT}"
         raise _invalid(label, f"has the wrong format: expected {FORMAT}, got {version or 'none'}", hint)
@@ -202,7 +203,8 @@ def _parse_toml(text: bytes, label: str) -> Mapping[str, Any]:
     except RecursionError as error:
         raise _invalid(label, "is nested too deep", "Write plain tables.") from error
     except (TOMLKitError, UnicodeDecodeError, ValueError) as error:
-        raise _invalid(label, f"is not valid TOML: {error}", "Correct that line.") from error
+        reason = _plain(" ".join(str(error).split())[:200].rstrip("."))
+        raise _invalid(label, f"is not valid TOML: {reason}", "Correct that line.") from error
     except Exception as error:
         # tomlkit meets some broken files with a TypeError or an IndexError of its own.
         raise _invalid(label, f"is not valid TOML: {type(error).__name__}", "Write it again.") from error
@@ -210,7 +212,7 @@ def _parse_toml(text: bytes, label: str) -> Mapping[str, Any]:
 
 def _consent(data: Mapping[str, Any], label: str) -> Consent:
     if not data:
-        return Consent()
+        return NO_NOTE
     table = _Table(data, label, "consent.", _CONSENT_KEYS)
     consent = Consent(
         kind=table.choice("kind", CONSENT_KINDS, ""),
@@ -221,7 +223,7 @@ def _consent(data: Mapping[str, Any], label: str) -> Consent:
     try:
         parse_until(consent.until)
     except ValueError as error:
-        what = f"has a wrong consent.until: expected a day such as 2027-01-31 or withdrawn, got {consent.until!r}"
+        what = f"has a wrong consent.until: expected a day such as 2027-01-31 or withdrawn, got {_short(consent.until)}"
         raise _invalid(label, what, "Correct it.") from error
     return consent
 
@@ -229,7 +231,9 @@ def _consent(data: Mapping[str, Any], label: str) -> Consent:
 def _picture(data: object, index: int, label: str) -> PictureEntry:
     where = f"pictures[{index}]"
     if not isinstance(data, Mapping):
-        raise _invalid(label, f"has a wrong {where}: expected a table, got {data!r}", "Write [[pictures]] tables.")
+        raise _invalid(
+            label, f"has a wrong {where}: expected a table, got {_short(data)}", "Write [[pictures]] tables."
+        )
     table = _Table(data, label, f"{where}.", _PICTURE_KEYS)
     file = table.get("file", str, "")
     if not file:
@@ -263,20 +267,26 @@ class _Table:
         self._data, self._label, self._prefix = data, label, prefix
         for key in data:
             if key not in known:
-                raise _invalid(label, f"has an unknown key: {prefix}{key}", suggest(key, known))
+                raise _invalid(label, f"has an unknown key: {prefix}{_plain(key)}", suggest(key, known))
 
     def get(self, key: str, kind: type[Any], default: Any) -> Any:
         value = self._data.get(key, default)
         # bool is an int in Python, but `format = true` is still a mistake.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            what = f"has a wrong {self._prefix}{key}: expected {_KIND_WORDS[kind]}, got {value!r}"
+            what = f"has a wrong {self._prefix}{key}: expected {_KIND_WORDS[kind]}, got {_short(value)}"
             raise _invalid(self._label, what, "Correct it.")
+        if isinstance(value, str) and (len(value) > _LONGEST_TEXT or not value.isprintable()):
+            # Texts are printed on terminals and drawn in windows: control characters there are commands.
+            what = f"has a wrong {self._prefix}{key}: expected up to {_LONGEST_TEXT} printable letters"
+            raise _invalid(self._label, f"{what}, got {_short(value)}", "Shorten it, on one line.")
         return value
 
     def number(self, key: str) -> float:
         value = self._data.get(key)
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise _invalid(self._label, f"has a wrong {self._prefix}{key}: expected a number, got {value!r}", "Correct it.")
+            raise _invalid(
+                self._label, f"has a wrong {self._prefix}{key}: expected a number, got {_short(value)}", "Correct it."
+            )
         return float(value)
 
     def day(self, key: str) -> str:
@@ -286,12 +296,21 @@ class _Table:
     def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
         value = str(self.get(key, str, default))
         if value != default and value not in allowed:
-            what = f"has a wrong {self._prefix}{key}: expected {', '.join(allowed)}, got {value!r}"
+            what = f"has a wrong {self._prefix}{key}: expected {', '.join(allowed)}, got {_short(value)}"
             raise _invalid(self._label, what, suggest(value, allowed))
         return value
 
 
 _KIND_WORDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+
+
+def _plain(key: str) -> str:
+    """Return foreign text as it stands, or escaped where a terminal would take it for a command."""
+    return key[:200] if key.isprintable() else ascii(key)[:200]
+
+
+def _short(value: object) -> str:
+    return ascii(value) if len(repr(value)) <= 80 else f"{ascii(value)[:80]}…"
 
 
 def _invalid(label: str, what: str, hint: str) -> SourceSetInvalid:

@@ -40,6 +40,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", "
 MAX_FILE_BYTES = 64 * 2**20  # no portrait needs more; keeps a mistaken path from filling the memory
 MAX_PIXELS = 64_000_000  # below Pillow's own alarm (89 M), above any phone's portrait mode
 _MAX_PIXELS_WHOLE = 32_000_000  # of formats that cannot be decoded at a smaller scale: half a gigabyte at work
+# A progressive JPEG has some ten scans; each may be a few bytes long and still cost a pass over the whole picture.
+_MAX_SCANS, _START_OF_SCAN = 100, b"\xff\xda"
 MIN_SIDE_PX = 64  # the tracker sees nothing in less
 WORKING_SIDE_PX = 2048  # a portrait is at most 512 px: more only costs memory and time
 
@@ -147,6 +149,9 @@ def _decode(
     notes: list[str] = []
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
+        if opened.format in ("JPEG", "MPO") and (scans := data.count(_START_OF_SCAN)) > _MAX_SCANS:
+            what = f"is built to keep a program busy: expected at most {_MAX_SCANS} scans, got {scans}"
+            raise unreadable(label, what, "Save it again with another program.")
         limit = MAX_PIXELS if opened.format in ("JPEG", "MPO") else _MAX_PIXELS_WHOLE
         if width * height > limit:
             raise _too_many_pixels(label, f"{width} x {height}", limit=limit)

@@ -79,7 +79,9 @@ class ArchiveStore:
             raise
         except Exception as error:
             # A broken directory makes zipfile raise BadZipFile, UnicodeDecodeError, struct.error, NotImplementedError …
-            what = f"Source set {path.name} is neither a folder, a picture nor a zip Bunraku can read: {_one_line(error)}"
+            what = (
+                f"Source set {path.name} is neither a folder, a picture nor a zip Bunraku can read: {_one_line(error)}"
+            )
             raise SourceSetInvalid(what, hint=f"Pack the folder again. ({path})", path=str(path)) from error
         try:
             check_members(self._zip.infolist(), path)

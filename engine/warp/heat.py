@@ -56,7 +56,7 @@ def shares_from(
 def heat_colours(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return shares (R, R, N) as colours of `PALETTE`, (R, R, 3) uint8."""
     colours = PALETTE[np.arange(shares.shape[-1]) % len(PALETTE)].astype(np.float32)
-    return np.rint(shares @ colours).astype(np.uint8)
+    return np.asarray(np.rint(shares @ colours), np.uint8)
 
 
 def tint(rgba: NDArray[np.uint8], shares: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -28,7 +28,10 @@ __all__ = ["PreparedSourceSet", "Warper"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedSourceSet:
-    """Everything a set needs on the render thread. backdrop: (R, R, 3) uint8. keypoints: (N, 478, 3), of its pictures."""
+    """Everything a set needs on the render thread.
+
+    backdrop: (R, R, 3) uint8. keypoints: (N, 478, 3), of its pictures.
+    """
 
     name: str
     encoded: EncodedSourceSet

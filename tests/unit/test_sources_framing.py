@@ -72,7 +72,10 @@ def test_one_head_has_one_size_and_place_however_it_moves():
 
 
 def test_a_tight_picture_makes_all_boxes_smaller():
-    roomy, tight = analysed((900, 700), landmarks_at((450, 350), 200)), analysed((260, 300), landmarks_at((130, 150), 200))
+    roomy, tight = (
+        analysed((900, 700), landmarks_at((450, 350), 200)),
+        analysed((260, 300), landmarks_at((130, 150), 200)),
+    )
     boxes = choose_boxes([roomy, tight])
     assert abs(boxes[0].side_px - boxes[1].side_px) <= 2
     assert boxes[1].side_px <= 1.25 * 260 + 1
