@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from desktop.theme import Theme
 from desktop.widgets.gallery import Gallery
@@ -81,6 +81,13 @@ class LivePage(QWidget):
             holder.addWidget(self.plots)
         return self.plots
 
+    def add_below_gallery(self, widget: QWidget) -> None:
+        """Put something under the gallery; the tab key comes to it after the gallery."""
+        self._below_gallery.addWidget(widget)
+        reached = [each for each in widget.findChildren(QAbstractButton) if each.focusPolicy()]
+        for first, second in itertools.pairwise([self.gallery, *reached, self.transport.start_button]):
+            QWidget.setTabOrder(first, second)
+
     def show_theme(self, theme: Theme) -> None:
         """Hand another theme to what paints itself."""
         self.chip.show_theme(theme)
@@ -105,7 +112,9 @@ class LivePage(QWidget):
     def _left(self) -> QVBoxLayout:
         column = QVBoxLayout()
         self.gallery.setFixedWidth(_GALLERY_PX)
-        column.addWidget(self.gallery)
+        column.setSpacing(8)
+        column.addWidget(self.gallery, 1)
+        self._below_gallery = column
         return column
 
     def _centre(self) -> QVBoxLayout:

@@ -22,6 +22,7 @@ from desktop.widgets.first_run import FirstRun
 from desktop.widgets.live_page import LivePage
 from desktop.widgets.live_presenter import LivePresenter
 from desktop.widgets.settings_menu import SettingsMenu
+from desktop.widgets.studio_door import StudioDoor
 from desktop.widgets.vcam_help import VcamHelp
 from desktop.words import error_words
 
@@ -53,7 +54,9 @@ class MainWindow(QMainWindow):
         for page in (self.live, self.first_run):
             self.pages.addWidget(page)
         self.setCentralWidget(self.pages)
+        self.door = StudioDoor(controller, self.live, self.pages, self.reload_gallery, self)
         self.menu.addAction("Copy diagnostics", self.copy_diagnostics)
+        self.add_page(self.door.page, "New character…", on_shown=self.door.open_new)
         self.add_page(self.compare, "Compare models…")
         self.add_page(self.vcam_help, "Virtual camera set-up…")
         self.menu.addSeparator()
@@ -85,7 +88,7 @@ class MainWindow(QMainWindow):
             self.live.open_plots(theme_named(settings.theme))
         self.controller.greet()
         self.watch.begin()
-        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+        self.reload_gallery()
         if settings.virtual_camera:
             self.presenter.switch_vcam(True)
         if settings.accepted:
@@ -94,12 +97,17 @@ class MainWindow(QMainWindow):
             self.pages.setCurrentWidget(self.first_run)
             self.first_run.begin()
 
+    def reload_gallery(self) -> None:
+        """Read the source sets again."""
+        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window, end everything."""
         panes = {name: section.is_open for name, section in self.live.sections.items()}
         self.controller.change(window=bytes(self.saveGeometry().toBase64().data()).decode("ascii"), panes=panes)
         self.watch.end()
         self.comparison.cancel()
+        self.door.close()
         for look in (self.look, self.result_look):
             look.close()
         self.controller.close()

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A source set being made, judged and repaired beside the running character. GUI thread.
+
+The draft is an immutable value with its history; every step can be undone. Looking at pictures, picking frames from a
+video, rebuilding and saving are `Jobs`; after each step the set is looked at again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from desktop.bridge.doorbell import Tasks
+from desktop.bridge.jobs import Advance, Jobs
+from desktop.bridge.open_set import (
+    NEW_NAME,
+    OpenSet,
+    empty_draft,
+    keep_unfinished,
+    read_unfinished,
+    unfinished_folder,
+)
+from desktop.bridge.shelf import free_set_name
+from desktop.bridge.studio_views import Consent, Crop, Look, StudioView, show
+from engine.errors import PuppeteerError
+from engine.sets.draft import DraftHistory, SetDraft, open_draft, tidy_name
+from engine.sets.save import default_folder, save_draft
+from engine.sources.library import describe_source_set, find_source_set
+from engine.types import MAX_SOURCES
+
+if TYPE_CHECKING:
+    from engine.sets.make import Added
+
+__all__ = ["Studio"]
+
+
+class Studio(QObject):
+    """One set at a time.
+
+    Signals:
+        shown(StudioView): what it is now. told(str): a word to the user. failed(BaseException): something could not be
+        done; nothing has changed. saved(str): the set of this name is in the library. added(list[str]): these pictures.
+    """
+
+    shown = Signal(object)
+    told = Signal(str)
+    failed = Signal(object)
+    saved = Signal(str)
+    added = Signal(object)
+
+    def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.jobs = Jobs(tasks, self)
+        self.jobs.failed.connect(self.failed)
+        self._open = OpenSet(DraftHistory(empty_draft()))
+        self._shelved: list[OpenSet] = []
+        self._look: Look | None = None
+        self._looking: SetDraft | None = None
+
+    @property
+    def draft(self) -> SetDraft:
+        """The present version."""
+        return self._open.history.draft
+
+    @property
+    def view(self) -> StudioView:
+        """What it is now."""
+        opened = self._open
+        return show(
+            opened.history.draft,
+            self._look,
+            can_undo=opened.history.can_undo or bool(self._shelved),
+            can_redo=opened.history.can_redo,
+            unsaved=opened.unsaved,
+            home=opened.home,
+        )
+
+    def begin_new(self) -> None:
+        """Start an empty set; undo goes back to what was there."""
+        self._take(OpenSet(DraftHistory(empty_draft())))
+
+    def edit(self, name: str) -> None:
+        """Open a set from the library; one that ships with Bunraku as a copy."""
+
+        def work(_advance: Advance) -> tuple[SetDraft, bool]:
+            path = find_source_set(name)
+            draft, copied = open_draft(path), describe_source_set(path).builtin
+            if copied:
+                title = f"{draft.manifest.title or draft.name} copy"
+                draft = draft.described(name=free_set_name(tidy_name(f"{draft.name}_copy")), title=title)
+            return draft, copied
+
+        def done(found: tuple[SetDraft, bool]) -> None:
+            draft, copied = found
+            self._take(OpenSet(DraftHistory(draft), "" if copied else draft.name, None if copied else draft))
+            if copied:
+                self.told.emit(f"{name} ships with Bunraku and stays as it is; you are changing a copy.")
+
+        self.jobs.begin(f"Opening {name}", work, done=done)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Add pictures, folders of pictures, and the best frames of videos."""
+        snapshot = self.draft
+
+        def work(advance: Advance) -> Added:
+            from desktop.bridge.studio_work import add_paths
+
+            return add_paths(snapshot, paths, advance)
+
+        words = f"Looking at {paths[0].name}" if len(paths) == 1 else f"Looking at {len(paths)} files"
+        self.jobs.begin(words, work, done=lambda added: self._added(snapshot, added))
+
+    def paste(self, image: QImage, *, name: str = "pasted") -> None:
+        """Add a picture from the clipboard or from a camera."""
+        snapshot = self.draft
+
+        def work(advance: Advance) -> Added:
+            from desktop.bridge.studio_work import add_image
+
+            return add_image(snapshot, image, name, advance)
+
+        self.jobs.begin("Looking at the picture", work, done=lambda added: self._added(snapshot, added))
+
+    def switch(self, file: str, enabled: bool) -> None:
+        """Switch a picture on or off; a set takes no more than sixteen."""
+        on = sum(entry.enabled for entry in self.draft.entries)
+        if enabled and on >= MAX_SOURCES:
+            self.told.emit(f"A set takes {MAX_SOURCES} pictures. Switch another one off first.")
+            self.shown.emit(self.view)
+        elif self.draft.entry(file).enabled != enabled:
+            self._do(lambda draft: draft.switched(file, enabled))
+
+    def remove(self, file: str) -> None:
+        """Take a picture out."""
+        self._do(lambda draft: draft.without(file))
+
+    def move(self, file: str, place: int) -> None:
+        """Put a picture at another place; the first one in use is the reference."""
+        files = [entry.file for entry in self.draft.entries]
+        place = max(0, min(place, len(files) - 1))
+        if files.index(file) != place:
+            self._do(lambda draft: draft.moved(file, place))
+
+    def make_reference(self, file: str) -> None:
+        """Measure the others from this picture."""
+        self._do(lambda draft: draft.switched(file, True).moved(file, 0))
+
+    def order_automatically(self) -> None:
+        """Let the engine choose the reference."""
+        self._do(lambda draft: draft.ordered_automatically())
+
+    def crop(self, file: str, box: Crop | None) -> None:
+        """Set a portrait's box by hand; None lets the engine choose."""
+        if self.draft.entry(file).crop != box:
+            self._do(lambda draft: draft.cropped(file, box))
+
+    def match_colours(self, wanted: bool) -> None:
+        """Take every picture's light to that of the reference, or leave it."""
+        if wanted != self.draft.manifest.colour_match:
+            self._do(lambda draft: draft.with_colour_match(wanted))
+
+    def entitle(self, title: str) -> None:
+        """Give the character another title; a new set's name follows."""
+        title = " ".join(title.split())[:80]
+        if title == self.draft.manifest.title:
+            return
+        texts = {"title": title}
+        if not self._open.home:
+            texts["name"] = free_set_name(tidy_name(title, fallback=NEW_NAME))
+        self._do(lambda draft: draft.described(**texts))
+
+    def set_consent(self, consent: Consent) -> None:
+        """Say by whose leave the pictures are used."""
+        if consent != self.draft.consent:
+            self._do(lambda draft: draft.with_consent(consent))
+
+    def undo(self) -> None:
+        """Take the last step back; at the first, go back to the set that was open before."""
+        if self._open.history.can_undo or not self._shelved:
+            self._open.history.undo()
+        else:
+            self._open, self._look = self._shelved.pop(), None
+        self._changed()
+
+    def redo(self) -> None:
+        """Take the last undo back."""
+        self._open.history.redo()
+        self._changed()
+
+    def test(self) -> None:
+        """Rebuild every picture from the others."""
+        draft, before = self.draft, self._look
+
+        def work(advance: Advance) -> Look:
+            from desktop.bridge.studio_work import rebuild
+
+            return rebuild(draft, before, advance)
+
+        self.jobs.begin("Rebuilding every picture from the others", work, done=self._looked)
+
+    def save(self) -> None:
+        """Write the set into the library, whole or not at all."""
+        opened, draft = self._open, self.draft
+        name = opened.home or free_set_name(draft.name)
+
+        def work(_advance: Advance) -> None:
+            save_draft(draft.described(name=name), default_folder(name), replace=bool(opened.home))
+
+        def done(_nothing: None) -> None:
+            opened.home, opened.saved = name, draft
+            self.shown.emit(self.view)
+            self.saved.emit(name)
+
+        self.jobs.begin(f"Saving {draft.manifest.title or name}", work, done=done)
+
+    def take_up(self) -> None:
+        """Open what was not saved when the window was closed, if there is something."""
+        if self.draft.entries or not unfinished_folder().exists():
+            return
+
+        def done(opened: OpenSet) -> None:
+            self._take(opened)
+            self.told.emit("Your unfinished character is back.")
+
+        self.jobs.begin("Opening the unfinished character", lambda _advance: read_unfinished(), done=done)
+
+    def close(self) -> None:
+        """End what runs; what is not saved is kept for the next time.
+
+        Raises:
+            OutputUnwritable, DiskFull: it cannot be kept.
+        """
+        self.jobs.close()
+        keep_unfinished(self._open)
+
+    def _take(self, opened: OpenSet) -> None:
+        if self._open.unsaved:
+            self._shelved.append(self._open)
+            title = self.draft.manifest.title or "The character before"
+            self.told.emit(f"{title} was not saved. Undo brings it back.")
+        self._open, self._look = opened, None
+        self._changed()
+
+    def _do(self, step: Callable[[SetDraft], SetDraft]) -> None:
+        try:
+            self._open.history.do(step(self.draft))
+        except PuppeteerError as error:
+            self.failed.emit(error)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.shown.emit(self.view)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Look at the newest version, unless that is under way."""
+        if self._looking is not None or (self._look is not None and self._look.draft is self.draft):
+            return
+        draft, before = self.draft, self._look
+        self._looking = draft
+
+        def work(advance: Advance) -> Look | PuppeteerError:
+            from desktop.bridge.studio_work import look_at
+
+            try:
+                return look_at(draft, before, advance)
+            except PuppeteerError as error:
+                return error
+
+        def done(found: Look | PuppeteerError) -> None:
+            self._looking = None
+            if isinstance(found, PuppeteerError):
+                self.failed.emit(found)
+            else:
+                self._looked(found)
+
+        self.jobs.begin("Looking at the set", work, done=done, quiet=True)
+
+    def _looked(self, look: Look) -> None:
+        if look.draft is self.draft or self._look is None or self._look.draft is not self.draft:
+            self._look = look
+        self.shown.emit(self.view)
+        self._look_again()
+
+    def _added(self, snapshot: SetDraft, added: Added) -> None:
+        draft = added.draft
+        if self.draft is not snapshot:  # changed meanwhile: what was found joins what is there now
+            fresh = [draft.entry(file) for file in added.added]
+            room = MAX_SOURCES - sum(entry.enabled for entry in self.draft.entries)
+            entries = [
+                (replace(entry, enabled=entry.enabled and place < room), draft.files[entry.file])
+                for place, entry in enumerate(fresh)
+            ]
+            draft = self.draft.with_pictures(entries)
+        before = {entry.file for entry in self.draft.entries}
+        self._do(lambda _: draft)
+        for skipped in added.skipped[:3]:
+            self.told.emit(skipped.reason)
+        if len(added.skipped) > 3:
+            self.told.emit(f"{len(added.skipped) - 3} more files could not be used as they are.")
+        self.added.emit([entry.file for entry in draft.entries if entry.file not in before])

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The studio's place in the window: its page, the buttons under the gallery, and what follows a save."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+from desktop.bridge.shelf import Shelf
+from desktop.bridge.studio import Studio
+from desktop.controller import Controller
+from desktop.settings import AppSettings
+from desktop.theme import theme_named
+from desktop.widgets.gallery_bar import GalleryBar
+from desktop.widgets.live_page import LivePage
+from desktop.widgets.studio_page import StudioPage
+from desktop.widgets.studio_presenter import StudioPresenter
+from desktop.words import Tone
+from engine.errors import PuppeteerError
+
+__all__ = ["StudioDoor"]
+
+_log = logging.getLogger(__name__)
+
+
+class StudioDoor(QObject):
+    """Adds the studio to a window.
+
+    Args:
+        pages: where its page is shown. reload: reads the gallery again.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        live: LivePage,
+        pages: QStackedWidget,
+        reload: Callable[[], None],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._controller, self._live, self._pages, self._reload = controller, live, pages, reload
+        self.studio = Studio(controller.tasks, self)
+        self.shelf = Shelf(self.studio.jobs, self)
+        self.page = StudioPage()
+        self.presenter = StudioPresenter(self.page, self.studio, self)
+        self.bar = GalleryBar(self._current, can_restore=lambda: self.shelf.can_restore)
+        live.add_below_gallery(self.bar)
+        self._wire()
+        shortcut = QShortcut(QKeySequence("Ctrl+Shift+N"), parent, self.open_new)
+        shortcut.setAutoRepeat(False)
+
+    def open(self) -> None:
+        """Show the studio with what it holds."""
+        self._pages.setCurrentWidget(self.page)
+        self.page.add_files.setFocus()
+
+    def open_new(self) -> None:
+        """Show the studio with an empty set, or with the one that is not saved yet."""
+        if self.studio.view.pictures and not self.studio.view.unsaved:
+            self.studio.begin_new()
+        elif not self.studio.view.pictures:
+            self.studio.take_up()
+        self.open()
+
+    def edit(self, name: str) -> None:
+        """Show a set of the library in the studio."""
+        self.studio.edit(name)
+        self.open()
+
+    def close(self) -> None:
+        """End what runs, and keep what is not saved."""
+        try:
+            self.studio.close()
+        except PuppeteerError as error:
+            _log.warning("The unfinished character could not be kept: %s", error)
+
+    def _wire(self) -> None:
+        controller, bar, shelf = self._controller, self.bar, self.shelf
+        controller.frame.connect(self.page.stage.show_frame)
+        controller.changed.connect(self._show_settings)
+        bar.new_wanted.connect(self.open_new)
+        bar.edit_wanted.connect(self.edit)
+        bar.duplicate_wanted.connect(shelf.duplicate)
+        bar.delete_wanted.connect(shelf.delete)
+        bar.restore_wanted.connect(shelf.restore)
+        bar.export_wanted.connect(shelf.export)
+        bar.import_wanted.connect(shelf.take_in)
+        shelf.changed.connect(lambda _name: self._reload())
+        shelf.deleting.connect(self._leave_set)
+        shelf.told.connect(lambda text: controller.tell(text, Tone.GOOD))
+        self.studio.failed.connect(self._tell_where_seen)
+        self.studio.saved.connect(self._saved)
+
+    def _current(self) -> tuple[str, bool]:
+        card = self._live.gallery.current_card
+        return (card.name, card.builtin) if card is not None else ("", True)
+
+    def _saved(self, name: str) -> None:
+        self._reload()
+        characters = self._controller.characters
+        characters.select(name, again=self._controller.settings.source_set == name)
+
+    def _leave_set(self, name: str) -> None:
+        others = [each for each in self._live.gallery.names if each != name]
+        if self._controller.settings.source_set == name and others:
+            self._controller.select_set(others[0])
+
+    def _tell_where_seen(self, error: BaseException) -> None:
+        if self._pages.currentWidget() is not self.page:
+            self._controller.tell_error(error)
+
+    def _show_settings(self, settings: AppSettings) -> None:
+        self.page.show_theme(theme_named(settings.theme))
