@@ -130,6 +130,11 @@ class Renderer:
         """Whether the model looks at the driving picture itself, the neutral one included."""
         return self._reader is not None
 
+    @property
+    def can_show_sources(self) -> bool:
+        """Whether the model can tell which picture each pixel came from; `shows_sources` has no effect otherwise."""
+        return isinstance(self._warper, ShowsSources)
+
     def set_settings(self, settings: LiveSettings) -> None:
         """Use other settings from the next frame on.
 

@@ -88,6 +88,15 @@ class LivePage(QWidget):
         for first, second in itertools.pairwise([self.gallery, *reached, self.transport.start_button]):
             QWidget.setTabOrder(first, second)
 
+    def add_panel(self, name: str, title: str, panel: QWidget) -> Section:
+        """Put one more panel, folded, under the others; the tab key comes to it after them."""
+        section = self.sections[name] = Section(title, panel, is_open=False)
+        self._panels.insertWidget(self._panels.count() - 1, section)
+        reached = [section.head, *(each for each in panel.findChildren(QAbstractButton) if each.focusPolicy())]
+        for first, second in itertools.pairwise([self.engine.backend, *reached, self.theme_button]):
+            QWidget.setTabOrder(first, second)
+        return section
+
     def show_theme(self, theme: Theme) -> None:
         """Hand another theme to what paints itself."""
         self.chip.show_theme(theme)
@@ -134,6 +143,7 @@ class LivePage(QWidget):
         for name in ("camera", "motion", "background", "output", "engine"):
             column.addWidget(self.sections[name])
         column.addStretch(1)
+        self._panels = column
         area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)

@@ -10,12 +10,14 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from desktop.bridge.heat import HeatMap
 from desktop.bridge.shelf import Shelf
 from desktop.bridge.studio import Studio
 from desktop.controller import Controller
 from desktop.settings import AppSettings
 from desktop.theme import theme_named
 from desktop.widgets.gallery_bar import GalleryBar
+from desktop.widgets.heat_panel import HeatPanel
 from desktop.widgets.live_page import LivePage
 from desktop.widgets.studio_page import StudioPage
 from desktop.widgets.studio_presenter import StudioPresenter
@@ -50,7 +52,12 @@ class StudioDoor(QObject):
         self.presenter = StudioPresenter(self.page, self.studio, self)
         self.bar = GalleryBar(self._current, can_restore=lambda: self.shelf.can_restore)
         live.add_below_gallery(self.bar)
+        self.heat = HeatMap(self)
+        self.heat_panel = HeatPanel()
+        live.add_panel("sources", "Where pixels come from", self.heat_panel)
         self._wire()
+        self._wire_heat()
+        QShortcut(QKeySequence("Ctrl+H"), parent, lambda: self._switch_heat(not self.heat.wanted))
         shortcut = QShortcut(QKeySequence("Ctrl+Shift+N"), parent, self.open_new)
         shortcut.setAutoRepeat(False)
 
@@ -74,6 +81,7 @@ class StudioDoor(QObject):
 
     def close(self) -> None:
         """End what runs, and keep what is not saved."""
+        self.heat.close()
         try:
             self.studio.close()
         except PuppeteerError as error:
@@ -95,6 +103,23 @@ class StudioDoor(QObject):
         shelf.told.connect(lambda text: controller.tell(text, Tone.GOOD))
         self.studio.failed.connect(self._tell_where_seen)
         self.studio.saved.connect(self._saved)
+
+    def _wire_heat(self) -> None:
+        run, heat = self._controller.run, self.heat
+        run.opened.connect(heat.follow)
+        run.ending.connect(lambda: heat.follow(None))
+        self._controller.set_shown.connect(lambda _name: heat.apply())
+        heat.shown.connect(self.heat_panel.show_sources)
+        heat.failed.connect(self._refuse_heat)
+        self.heat_panel.switched.connect(self._switch_heat)
+
+    def _switch_heat(self, wanted: bool) -> None:
+        self.heat.switch(wanted)
+        self.heat_panel.show_switch(wanted)
+
+    def _refuse_heat(self, error: BaseException) -> None:
+        self.heat_panel.show_switch(False)
+        self._controller.tell_error(error)
 
     def _current(self) -> tuple[str, bool]:
         card = self._live.gallery.current_card
