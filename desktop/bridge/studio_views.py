@@ -16,7 +16,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
 from engine.consent import Consent, parse_until
-from engine.sets.coverage import PITCH_ROWS, TARGETS, YAW_COLUMNS
+from engine.sets import coverage
+from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS
 from engine.sets.draft import SetDraft
 from engine.sources.manifest import Crop
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # they pull the engine's libraries, which a window that opens
 __all__ = [
     "EXPRESSIONS",
     "PITCH_ROWS",
+    "TARGETS",
     "YAW_COLUMNS",
     "Consent",
     "CoverageView",
@@ -52,6 +54,9 @@ _SHOWN = {
     "down": "Looking down",
     "brows_up": "Brows raised",
 }
+
+TARGETS = tuple(_SHOWN.items())
+"""What a good set shows: (key, words), keys as in `engine.sets.coverage`."""
 
 EXPRESSIONS = tuple((key, _SHOWN[key]) for key in ("front", "mouth_open", "smile", "eyes_closed", "brows_up"))
 """What a set shows besides head poses: (key, words)."""
@@ -232,7 +237,7 @@ def _coverage(report: SetReport) -> CoverageView | None:
     if cover is None:
         return None
     names: Sequence[str] = report.covered
-    weights = {target.key: target.weight for target in TARGETS}
+    weights = {target.key: target.weight for target in coverage.TARGETS}
     return CoverageView(
         heads=tuple(tuple(tuple(names[i] for i in cell) for cell in row) for row in cover.heads),
         expressions=tuple((key, words, tuple(names[i] for i in cover.shown[key])) for key, words in EXPRESSIONS),

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from desktop.bridge.coach import Coach
 from desktop.bridge.heat import HeatMap
 from desktop.bridge.shelf import Shelf
 from desktop.bridge.studio import Studio
 from desktop.controller import Controller
 from desktop.settings import AppSettings
 from desktop.theme import theme_named
+from desktop.widgets.coach_page import CoachPage
 from desktop.widgets.gallery_bar import GalleryBar
 from desktop.widgets.heat_panel import HeatPanel
 from desktop.widgets.live_page import LivePage
@@ -23,6 +26,9 @@ from desktop.widgets.studio_page import StudioPage
 from desktop.widgets.studio_presenter import StudioPresenter
 from desktop.words import Tone
 from engine.errors import PuppeteerError
+
+if TYPE_CHECKING:
+    from desktop.bridge.coach_eye import CoachView
 
 __all__ = ["StudioDoor"]
 
@@ -55,8 +61,12 @@ class StudioDoor(QObject):
         self.heat = HeatMap(self)
         self.heat_panel = HeatPanel()
         live.add_panel("sources", "Where pixels come from", self.heat_panel)
+        self.coach = Coach(lambda: controller.settings.camera, self)
+        self.coach_page = CoachPage()
+        pages.addWidget(self.coach_page)
         self._wire()
         self._wire_heat()
+        self._wire_coach()
         QShortcut(QKeySequence("Ctrl+H"), parent, lambda: self._switch_heat(not self.heat.wanted))
         shortcut = QShortcut(QKeySequence("Ctrl+Shift+N"), parent, self.open_new)
         shortcut.setAutoRepeat(False)
@@ -82,6 +92,7 @@ class StudioDoor(QObject):
     def close(self) -> None:
         """End what runs, and keep what is not saved."""
         self.heat.close()
+        self.coach.close()
         try:
             self.studio.close()
         except PuppeteerError as error:
@@ -120,6 +131,35 @@ class StudioDoor(QObject):
     def _refuse_heat(self, error: BaseException) -> None:
         self.heat_panel.show_switch(False)
         self._controller.tell_error(error)
+
+    def _wire_coach(self) -> None:
+        run, coach, page = self._controller.run, self.coach, self.coach_page
+        run.opening.connect(lambda: coach.follow(None, opening=True))
+        run.opened.connect(coach.follow)
+        run.ending.connect(lambda: coach.follow(None, opening=True))
+        run.ended.connect(lambda: coach.follow(None, opening=run.restarting))
+        self.page.coach.clicked.connect(self.open_coach)
+        page.closed.connect(self.open)
+        page.hidden.connect(coach.end)
+        page.skip.connect(coach.skip)
+        page.take.connect(coach.take_now)
+        coach.seen.connect(page.picture.show_view)
+        coach.said.connect(self._show_advice)
+        coach.taken.connect(self._keep_taken)
+        coach.failed.connect(page.say)
+
+    def open_coach(self) -> None:
+        """Show the coach; it asks for what the set lacks."""
+        self.coach_page.begin()
+        self._pages.setCurrentWidget(self.coach_page)
+        self.coach.begin(self.studio.faces)
+
+    def _show_advice(self, view: CoachView) -> None:
+        self.coach_page.show_advice(view.text, view.progress, view.missing, hold=view.hold)
+
+    def _keep_taken(self, image: QImage, key: str) -> None:
+        self.coach_page.show_taken(key)
+        self.studio.paste(image, name=key)
 
     def _current(self) -> tuple[str, bool]:
         card = self._live.gallery.current_card
