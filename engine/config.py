@@ -73,7 +73,8 @@ class MotionSettings:
 class OutputSettings:
     """What leaves the app. The watermark's corner and style are a choice; having one is not.
 
-    size_wh: canvas in pixels. background: "source" (the pictures' own), "green", "#rrggbb" or the path of a picture.
+    size_wh: canvas in pixels. background: "source" (the pictures' own), "blur" (the same out of focus), "green",
+    "#rrggbb", "transparent" (only files can keep that; black elsewhere) or the path of a picture.
     mirrored: flip the character left to right, never the watermark.
     """
 
@@ -89,7 +90,9 @@ class OutputSettings:
         object.__setattr__(self, "size_wh", _checked_size(self.size_wh))
         if not isinstance(self.background, str) or not self.background.strip():
             raise _invalid(
-                "output.background", self.background, '"source", "green", "#rrggbb" or the path of a picture'
+                "output.background",
+                self.background,
+                '"source", "blur", "green", "transparent", "#rrggbb" or the path of a picture',
             )
         if self.background.startswith("#") and not _HEX_COLOUR.fullmatch(self.background):
             raise _invalid("output.background", self.background, "a colour as # and six hex digits, such as #20242c")

@@ -87,6 +87,7 @@ class Renderer:
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
         self.shows_sources = False
+        self.cut_out = False  # whether the pictures have no background of their own
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -162,6 +163,7 @@ class Renderer:
         if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
             prepared = self.prepare(prepared.source_set)
         images = prepared.source_set.images
+        self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self._source_set = prepared.source_set
@@ -253,7 +255,7 @@ class Renderer:
             portrait = replace(portrait, rgba=tint(portrait.rgba, self._warper.source_shares()))
         warped_ns = time.perf_counter_ns()
         self.stage = "compose"
-        picture = self._compositor.compose(portrait).rgb
+        picture = self._compositor.compose(portrait)
         composed_ns = time.perf_counter_ns()
         output = self._standby.show(picture, frame.captured_ns, consented=self._consented)
         self.last_timings = StageTimes(

@@ -32,7 +32,7 @@ class Standby:
 
     def __init__(self, settings: LiveSettings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._picture: NDArray[np.uint8] | None = None  # unmarked
+        self._picture: Composite | None = None  # unmarked
         self._consented = False  # whether that picture may be shown to others
         self._tracked_ns = 0
         self._output_ns = 0
@@ -49,8 +49,8 @@ class Standby:
         """Return for how long no new picture has been shown."""
         return (at_ns - self._tracked_ns) / NS_PER_S
 
-    def show(self, picture: NDArray[np.uint8], at_ns: int, *, consented: bool) -> OutputFrame:
-        """Show a new picture, (H, W, 3) uint8, fading it in where it comes back.
+    def show(self, picture: Composite, at_ns: int, *, consented: bool) -> OutputFrame:
+        """Show a new picture, fading it in where it comes back.
 
         Args:
             consented: whether whoever the picture shows agreed to be shown to others.
@@ -88,14 +88,19 @@ class Standby:
         picture, shown = self._picture, self._shown if self._shown is not None else 0.0
         if picture is None or shown <= 0.0:
             return self.card(reason, at_ns)
-        if shown < 1.0:
-            picture = cross_fade(picture, draw_card(self._settings.output.size_wh, reason), share=1.0 - shown)
-        return self._seal(picture, at_ns, consented=self._consented)
+        rgb, alpha, share = picture.rgb, picture.alpha, 1.0 - shown
+        if share > 0.0:
+            rgb = cross_fade(rgb, draw_card(self._settings.output.size_wh, reason), share=share)
+            if alpha is not None:  # the card has no transparent part
+                alpha = cross_fade(alpha, np.full_like(alpha, 255), share=share)
+        return self._seal(rgb, at_ns, consented=self._consented, alpha=alpha)
 
-    def _seal(self, rgb: NDArray[np.uint8], at_ns: int, *, consented: bool) -> OutputFrame:
+    def _seal(
+        self, rgb: NDArray[np.uint8], at_ns: int, *, consented: bool, alpha: NDArray[np.uint8] | None = None
+    ) -> OutputFrame:
         look = self._settings.output
         return seal(
-            Composite(at_ns, rgb),
+            Composite(at_ns, rgb, alpha),
             rendered_ns=self._clock.now_ns(),
             corner=look.watermark_corner,
             style=look.watermark_style,

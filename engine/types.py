@@ -132,12 +132,14 @@ class SourceImage:
     """One source picture, cropped to portrait space.
 
     rgb: (R, R, 3) uint8. alpha: (R, R) uint8, 255 on the person. keypoints: (478, 3) float32, portrait space.
+    cutout: the picture has no background of its own.
     """
 
     name: str
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
+    cutout: bool = False
 
     def __post_init__(self) -> None:
         _check("SourceImage.rgb", self.rgb, (None, self.rgb.shape[0], 3), np.uint8)
@@ -153,6 +155,11 @@ class SourceSet:
     images: tuple[SourceImage, ...]
     licence: str = ""
     consent: Consent = NO_NOTE
+
+    @property
+    def cutout(self) -> bool:
+        """Whether no picture has a background of its own."""
+        return all(image.cutout for image in self.images)
 
     def take(self, count: int) -> SourceSet:
         """Return the set cut to its first `count` pictures."""
@@ -180,13 +187,20 @@ class WarpedPortrait:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Composite:
-    """A finished canvas that is NOT yet allowed out of the app. rgb: (H, W, 3) uint8."""
+    """A finished canvas that is NOT yet allowed out of the app.
+
+    rgb: (H, W, 3) uint8. alpha: (H, W) uint8 where the background is transparent, else None; rgb then is what is seen
+    over black (colour times alpha).
+    """
 
     captured_ns: int
     rgb: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         _check("Composite.rgb", self.rgb, (None, None, 3), np.uint8)
+        if self.alpha is not None:
+            _check("Composite.alpha", self.alpha, self.rgb.shape[:2], np.uint8)
 
 
 class Seal:
@@ -200,7 +214,9 @@ class OutputFrame:
     """A watermarked frame, the only thing a sink accepts; made by `engine.watermark.gate` alone.
 
     rgb: (H, W, 3) uint8. seal: proof that the gate marked the pixels; anything else is refused. consented: whether
-    whoever it shows agreed to be shown to others; a virtual camera refuses it otherwise.
+    whoever it shows agreed to be shown to others; a virtual camera refuses it otherwise. alpha: (H, W) uint8 where the
+    background is transparent, else None; rgb is then what is seen over black, which is what an output shows that knows
+    no transparency.
     """
 
     captured_ns: int
@@ -208,8 +224,11 @@ class OutputFrame:
     rgb: NDArray[np.uint8]
     seal: Seal = field(repr=False)
     consented: bool = False
+    alpha: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seal, Seal):
             raise ShapeError("OutputFrame.seal", "a Seal made by engine.watermark.gate", type(self.seal).__name__)
         _check("OutputFrame.rgb", self.rgb, (None, None, 3), np.uint8)
+        if self.alpha is not None:
+            _check("OutputFrame.alpha", self.alpha, self.rgb.shape[:2], np.uint8)

@@ -28,10 +28,11 @@ class ContactSheet:
     """Collects pairs of driving and output pictures, evenly spread over however many frames come.
 
     Args:
-        title: the line on top. moments: the sheet shows at most so many pairs.
+        title: the line on top. labels: what stands over each of a pair. moments: the sheet shows at most so many pairs.
     """
 
-    def __init__(self, *, title: str, moments: int = 12) -> None:
+    def __init__(self, *, title: str, moments: int = 12, labels: tuple[str, str] = ("driver", "character")) -> None:
+        self._labels = labels
         self._title, self._moments, self._stride = title, moments, 1
         self._pairs: list[tuple[int, float, Image.Image, Image.Image]] = []
 
@@ -61,8 +62,8 @@ class ContactSheet:
         for place, (_, at_s, driver, character) in enumerate(pairs):
             left = 2 * _GAP_PX + place % _PAIRS_PER_ROW * pair_px[0]
             top = _LABEL_PX + _GAP_PX + place // _PAIRS_PER_ROW * pair_px[1]
-            draw.text((left, top), f"driver {at_s:.1f} s", fill=_INK, font=font)
-            draw.text((left + _CELL_PX + _GAP_PX, top), "character", fill=_INK, font=font)
+            draw.text((left, top), f"{self._labels[0]} {at_s:.1f} s", fill=_INK, font=font)
+            draw.text((left + _CELL_PX + _GAP_PX, top), self._labels[1], fill=_INK, font=font)
             sheet.paste(driver, (left, top + _LABEL_PX))
             sheet.paste(character, (left + _CELL_PX + _GAP_PX, top + _LABEL_PX))
         return sheet

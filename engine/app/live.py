@@ -11,12 +11,13 @@ from pathlib import Path
 
 from engine.app.assembly import build_pipeline
 from engine.capture import Camera, open_camera
+from engine.compose.compositor import TRANSPARENT
 from engine.config import LiveSettings
 from engine.consent import recording_notes, require_consent
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
 from engine.sinks.base import BaseSink
-from engine.sinks.mp4 import Mp4Sink
+from engine.sinks.file import open_file_sink
 from engine.sources import find_source_set
 from engine.sources.library import describe_source_set
 
@@ -30,8 +31,9 @@ _JOIN_S = 60.0
 class LiveJob:
     """What runs live.
 
-    camera: what `engine.capture.open_camera` takes. out: an MP4 to record, or None. virtual_camera: offer the picture
-    to other programs. device: which virtual camera, where there are several. The rest as in `AnimateJob`.
+    camera: what `engine.capture.open_camera` takes. out: a file to record (see `engine.sinks.file`), or None.
+    virtual_camera: offer the picture to other programs. device: which virtual camera, where there are several. The rest
+    as in `AnimateJob`.
     """
 
     source_set: str
@@ -59,6 +61,11 @@ def open_live(job: LiveJob) -> Pipeline:
     about = describe_source_set(find_source_set(job.source_set))
     if job.virtual_camera and not about.problem:
         require_consent(about, datetime.datetime.now().astimezone())
+    if job.virtual_camera and job.settings.output.background == TRANSPARENT:
+        raise InvalidSetting(
+            "A virtual camera has no transparency, and the background is to be transparent.",
+            hint="Choose green, which call and streaming programs can take out, or --no-virtual-camera.",
+        )
     # Whoever waits for a command wants threads to end, however long that takes; only a window must not wait.
     patient = replace(job.settings, pipeline=replace(job.settings.pipeline, join_s=_JOIN_S))
     with ExitStack() as opened:
@@ -90,4 +97,5 @@ def _open_sinks(job: LiveJob, notes: Mapping[str, str]) -> Iterator[BaseSink]:
         card = holding_card(output.size_wh, _STARTING)
         yield VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
     if job.out is not None:
-        yield Mp4Sink(job.out, fps=output.fps, notes=notes)
+        transparent = output.background == TRANSPARENT
+        yield open_file_sink(job.out, fps=output.fps, transparent=transparent, notes=notes)

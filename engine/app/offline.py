@@ -10,24 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.app.assembly import build_renderer
 from engine.app.contact_sheet import ContactSheet
 from engine.capture import Camera, CameraInfo, open_camera
+from engine.compose.compositor import TRANSPARENT
 from engine.config import LiveSettings
 from engine.consent import recording_notes
 from engine.errors import DriverUnreadable, NoFaceInDriver
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
 from engine.sinks.base import Sink
-from engine.sinks.mp4 import Mp4Sink
+from engine.sinks.file import keeps_alpha, open_file_sink
 from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame, TrackedMotion
 
-__all__ = ["AnimateJob", "Animation", "animate", "frame_at", "neutral_of", "render_all"]
+__all__ = ["AnimateJob", "Animation", "animate", "fit_background", "frame_at", "neutral_of", "render_all"]
 
 _NS_PER_S = 1e9
 _LIVE = ("camera:", "synthetic")
@@ -39,9 +40,10 @@ _CALIBRATION_NS = 15_000_000_000
 class AnimateJob:
     """What to animate, with what, into what.
 
-    source_set: name or path. driving: what `engine.capture.open_camera` takes. out: the MP4. sheet: a contact sheet
-    to write too. sources: use only the first so many pictures. limit_s: stop after so much driving time. heat_map: draw
-    the character in the colours of the pictures that each pixel comes from.
+    source_set: name or path. driving: what `engine.capture.open_camera` takes. out: see `engine.sinks.file`; where it
+    keeps transparency, a set of cut-outs is put on none. sheet: a contact sheet to write too. sources: use only the
+    first so many pictures. limit_s: stop after so much driving time. heat_map: draw the character in the colours of the
+    pictures that each pixel comes from.
     """
 
     source_set: str
@@ -96,18 +98,27 @@ def animate(
         renderer.shows_sources = job.heat_map
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
+        renderer.set_settings(fit_background(renderer.settings, job.out, cut_out=renderer.cut_out))
         notes = recording_notes(renderer.source_set) if renderer.source_set is not None else {}
         fps = camera.info.fps or job.settings.output.fps
-        sink = opened.enter_context(Mp4Sink(job.out, fps=fps, notes=notes))
+        transparent = renderer.settings.output.background == TRANSPARENT
+        sink = opened.enter_context(open_file_sink(job.out, fps=fps, transparent=transparent, notes=notes))
         total = _expected_frames(camera.info, job.limit_s)
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
-    if done.frame_count and Path(job.driving).is_file():
+    if done.frame_count and Path(job.driving).is_file() and job.out.suffix.lower() == ".mp4":
         add_audio(job.out, source=Path(job.driving))
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done
+
+
+def fit_background(settings: LiveSettings, out: Path, *, cut_out: bool) -> LiveSettings:
+    """Return the settings with no background where the pictures have none and the output can keep that."""
+    if not cut_out or settings.output.background != "source" or not keeps_alpha(out):
+        return settings
+    return replace(settings, output=replace(settings.output, background=TRANSPARENT))
 
 
 def _expected_frames(info: CameraInfo, limit_s: float | None) -> int | None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import library, measure
+from engine.cli import between, library, measure
 from engine.cli.guard import INTERRUPTED, debug_wanted, guarded
 from engine.cli.options import (
+    OUT_HELP,
     AbsoluteOption,
     BackendOption,
     BackgroundOption,
@@ -43,6 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich's help costs 0.2 s
 )
 app.add_typer(set_app, name="set")
+app.command("interpolate")(between.interpolate)
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)
@@ -97,7 +99,7 @@ def animate(
     driving: Annotated[
         str, typer.Option("--driving", metavar="FILE|camera:ID", help="Who drives: a video or a camera.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help=OUT_HELP)],
     model: ModelOption = "lite",
     backend: BackendOption = "auto",
     sources: SourcesOption = None,
@@ -120,7 +122,7 @@ def animate(
 ) -> None:
     """Animate a character from a video.
 
-    Every frame of the driving video is rendered, with its own time stamps, into an MP4.
+    Every frame of the driving video is rendered, with its own time stamps.
     """
     from engine.app import AnimateJob
 
@@ -171,7 +173,9 @@ def run(
     camera: Annotated[
         str, typer.Option("--camera", metavar="ID", help="Camera of `bunraku cameras`, or a video.")
     ] = "0",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.mp4", help="Record into a file too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Record into a file too; names as for animate.")
+    ] = None,
     virtual_camera: Annotated[bool, typer.Option(help="Offer the picture as a camera to other programs.")] = True,
     device: Annotated[
         str | None, typer.Option("--device", help="Virtual-camera device, where there are several.")

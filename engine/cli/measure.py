@@ -88,6 +88,9 @@ def evaluate(
         str, typer.Option("--models", metavar="NAME,…", help=f"Models to compare: {MODEL_NAMES}.")
     ] = "lite",
     cross: Annotated[bool, typer.Option("--cross", help="Let every clip drive somebody else.")] = False,
+    between: Annotated[
+        bool, typer.Option("--between", help="Rebuild frames between two others, as `interpolate` makes them.")
+    ] = False,
     source_set: Annotated[
         str, typer.Option("--set", metavar="NAME|PATH", help="With --cross: the character; else another clip.")
     ] = "",
@@ -105,7 +108,12 @@ def evaluate(
 
     With --cross, a clip drives another person's pictures, and what can be measured without a truth is measured:
     whether a face is found, whose face shape and colours it has, whether it does what was asked, and jitter.
+
+    With --between, the frame half-way between two frames of a turn is rebuilt from these two, beside a cross-fade.
     """
+    if between:
+        _evaluate_between(clips, models=models, cross=cross, backend=backend, sheet=sheet, quiet=quiet)
+        return
     from engine.cli.console import progress
     from engine.evaluation import eval_tables, run_cross, run_eval, write_json, write_sheet
 
@@ -128,6 +136,28 @@ def evaluate(
         typer.echo(f"figures: {json_file}")
     if sheet is not None:
         write_sheet(report, sheet)
+        typer.echo(f"pictures: {sheet}")
+
+
+def _evaluate_between(
+    clips: list[Path], *, models: str, cross: bool, backend: str, sheet: Path | None, quiet: bool
+) -> None:
+    from engine.cli.console import progress
+    from engine.evaluation.between import between_table, run_between
+    from engine.evaluation.sheet import write_rows
+
+    names = parse_names(models)
+    if cross or len(names) > 1:
+        raise InvalidSetting("--between measures one model and no other protocol.", hint="Leave --cross out.")
+    with progress("rebuilding", quiet=quiet, unit="clips") as advance:
+        report = run_between(clips, model=names[0], backend=backend, advance=advance)
+    typer.echo(report.engine)
+    for name, reason in report.skipped.items():
+        typer.echo(f"{name} is left out: {reason}", err=True)
+    if report.rows:
+        _print_tables([between_table(report)])
+    if sheet is not None and report.pictures:
+        write_rows(report.pictures, {}, sheet)
         typer.echo(f"pictures: {sheet}")
 
 

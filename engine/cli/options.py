@@ -15,6 +15,7 @@ from engine.errors import InvalidSetting
 
 __all__ = [
     "MODEL_NAMES",
+    "OUT_HELP",
     "AbsoluteOption",
     "BackendOption",
     "BackgroundOption",
@@ -50,8 +51,10 @@ SourcesOption = Annotated[
 ]
 SizeOption = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of the picture that goes out.")]
 BackgroundOption = Annotated[
-    str | None, typer.Option("--background", help='"source", "green", "#rrggbb" or the path of a picture.')
+    str | None,
+    typer.Option("--background", help='"source", "blur", "green", "transparent", "#rrggbb" or the path of a picture.'),
 ]
+OUT_HELP = ".mp4, or with a transparent background .webm, .mov or a folder for PNG pictures."
 MirrorOption = Annotated[bool, typer.Option("--mirror", help="Flip the character left to right.")]
 AbsoluteOption = Annotated[
     bool, typer.Option("--absolute", help="Copy positions instead of adding motion to the character's own face.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.guard import guarded
+from engine.cli.landmarks import set_landmarks
 from engine.cli.options import QuietOption
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ set_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+set_app.command("landmarks")(set_landmarks)
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME|PATH", help="Name of `set list`, or a path.")]
 _FilesArgument = Annotated[

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.errors import InvalidSetting
 
-__all__ = ["GREEN", "colour_of", "cover_crop", "extend_sides", "load_picture"]
+__all__ = ["GREEN", "colour_of", "cover_crop", "extend_sides", "load_picture", "out_of_focus"]
 
 GREEN = (0, 177, 64)  # the usual chroma-key green; full (0, 255, 0) spills into JPEG chroma
 _BLUR_SHARE = 0.09  # of the portrait's height: hides the reflected structures, keeps the light's direction
+_FOCUS_SHARE = 0.035  # of the portrait's height: a wall of books becomes colours, a window stays a window
 _RAMP_SHARE = 0.25  # of the portrait's width: from sharp inside to fully blurred at the seam
 _MAX_PICTURE_PX = 100_000_000  # refuses decompression bombs; far above any wallpaper
 
@@ -44,7 +45,7 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidSetting: the file is missing, no picture or too large.
     """
-    hint = 'Choose a PNG or JPEG picture, a colour such as #20242c, "green" or "source".'
+    hint = 'Choose a PNG or JPEG picture, a colour such as #20242c, "green", "transparent", "blur" or "source".'
     try:
         # Not cv2.imread: it cannot open non-ASCII paths on Windows.
         encoded = np.fromfile(path, dtype=np.uint8)
@@ -91,10 +92,7 @@ def extend_sides(
     # All work happens at the backdrop's own resolution: blurred areas need no more.
     strip = max(1, round(side_px * side / canvas_height_px))
     wide = cv2.copyMakeBorder(backdrop, 0, 0, strip, strip, cv2.BORDER_REFLECT)
-    reach = max(3, round(side * _BLUR_SHARE) | 1)
-    blurred = wide
-    for _ in range(3):  # three box blurs come close to a Gaussian at a tenth of its cost
-        blurred = cv2.blur(blurred, (reach, reach), borderType=cv2.BORDER_REPLICATE)
+    blurred = _blur(np.asarray(wide, np.uint8), share=_BLUR_SHARE)
     # A gradient that meets its own reflection makes a ridge at the seam; there, all is already blurred.
     inward = np.minimum(np.arange(side + 2 * strip), np.arange(side + 2 * strip)[::-1]) - strip + 0.5
     t = np.clip(1.0 - inward.astype(np.float32) / (side * _RAMP_SHARE), 0.0, 1.0)
@@ -106,3 +104,16 @@ def extend_sides(
     ]
     square = np.ascontiguousarray(mixed[:, strip:-strip])
     return cast("NDArray[np.uint8]", strips[0]), square, cast("NDArray[np.uint8]", strips[1])
+
+
+def out_of_focus(backdrop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a backdrop as a lens with a wide aperture would show it, (R, R, 3) uint8."""
+    return _blur(backdrop, share=_FOCUS_SHARE)
+
+
+def _blur(picture: NDArray[np.uint8], *, share: float) -> NDArray[np.uint8]:
+    """Blur over a share of the picture's height."""
+    reach = max(3, round(picture.shape[0] * share) | 1)
+    for _ in range(3):  # three box blurs come close to a Gaussian at a tenth of its cost
+        picture = np.asarray(cv2.blur(picture, (reach, reach), borderType=cv2.BORDER_REPLICATE), np.uint8)
+    return picture

@@ -4,8 +4,9 @@
 The portrait is scaled to the canvas's height and centred. Over one colour and over the sources' own background the
 person is put down at the portrait's resolution and scaled afterwards: scaling is linear, so the result is the same
 and costs a fraction; over a picture, premultiplied colour and alpha are scaled together, which leaves no dark
-fringe. Mirroring happens here and therefore before the watermark, which is never mirrored; a picture chosen as
-background is not mirrored either, since it may carry writing.
+fringe. With a transparent background these two, premultiplied colour and alpha, are the result. Mirroring happens
+here and therefore before the watermark, which is never mirrored; a picture chosen as background is not mirrored
+either, since it may carry writing.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compose.background import colour_of, cover_crop, extend_sides, load_picture
+from engine.compose.background import colour_of, cover_crop, extend_sides, load_picture, out_of_focus
 from engine.config import OutputSettings
 from engine.cv import cv2
 from engine.types import Composite, WarpedPortrait
 
-__all__ = ["Compositor", "cross_fade"]
+__all__ = ["TRANSPARENT", "Compositor", "cross_fade"]
 
+TRANSPARENT = "transparent"
+_OWN = ("source", "blur")  # backgrounds made of the pictures' own
 _FEATHER_SHARE = 0.10  # of the portrait's side: shoulders fade out instead of ending in a straight cut
 
 
@@ -80,7 +83,9 @@ class Compositor:
         rgba = cast("NDArray[np.uint8]", cv2.flip(portrait.rgba, 1)) if self._settings.mirrored else portrait.rgba
         alpha = self._feathered(np.ascontiguousarray(rgba[..., 3]))
         rgb = cast("NDArray[np.uint8]", cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB))
-        if self._settings.background == "source":
+        if self._settings.background == TRANSPARENT:
+            return self._compose_transparent(rgb, alpha, portrait.captured_ns)
+        if self._settings.background in _OWN:
             canvas = self._compose_small(rgb, alpha, self._own_backdrop(portrait.backdrop))
         elif self._colour is not None:
             canvas = self._compose_small(rgb, alpha, self._one_colour(rgb.shape))
@@ -92,7 +97,7 @@ class Compositor:
         """Return the canvas without a character, and the colour where it is of one colour."""
         width_px, height_px = settings.size_wh
         colour = colour_of(settings.background)
-        if colour is None and settings.background != "source":
+        if colour is None and settings.background not in (*_OWN, TRANSPARENT):
             return cover_crop(load_picture(Path(settings.background).expanduser()), settings.size_wh), None
         plate = np.empty((height_px, width_px, 3), np.uint8)
         plate[:] = colour or 0
@@ -104,7 +109,8 @@ class Compositor:
             self._backdrop = backdrop
             return self._under
         self._backdrop = backdrop
-        self._under = cast("NDArray[np.uint8]", cv2.flip(backdrop, 1)) if self._settings.mirrored else backdrop
+        under = out_of_focus(backdrop) if self._settings.background == "blur" else backdrop
+        self._under = cast("NDArray[np.uint8]", cv2.flip(under, 1)) if self._settings.mirrored else under
         left, right = self._square_columns()
         if left > 0:
             height_px, width_px = self._plate.shape[:2]
@@ -157,6 +163,26 @@ class Compositor:
 
     def _compose_large(self, rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Scale premultiplied colour and alpha, then put them over the full-resolution picture."""
+        over, shown, (left, right) = self._scaled_person(rgb, alpha)
+        hidden = cv2.bitwise_not(shown)
+        canvas = self._plate.copy()
+        square = canvas[:, left:right]
+        square[:] = cv2.add(over, cv2.multiply(square, cv2.merge((hidden, hidden, hidden)), scale=1 / 255))
+        return canvas
+
+    def _compose_transparent(self, rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], captured_ns: int) -> Composite:
+        """Put the person on a canvas of nothing."""
+        over, shown, (left, right) = self._scaled_person(rgb, alpha)
+        canvas, cover = np.zeros_like(self._plate), np.zeros(self._plate.shape[:2], np.uint8)
+        # Cubic scaling overshoots: a colour must not be brighter than its own alpha allows.
+        canvas[:, left:right] = np.minimum(over, shown[..., None])
+        cover[:, left:right] = shown
+        return Composite(captured_ns, canvas, cover)
+
+    def _scaled_person(
+        self, rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[int, int]]:
+        """Return premultiplied colour and alpha at the canvas's height, and the columns they take."""
         height_px, width_px = self._plate.shape[:2]
         cover = cv2.merge((alpha, alpha, alpha))
         over = _scaled(cast("NDArray[np.uint8]", cv2.multiply(rgb, cover, scale=1 / 255)), height_px)
@@ -165,11 +191,7 @@ class Compositor:
         if left < 0:
             over, shown = over[:, -left : -left + width_px], shown[:, -left : -left + width_px]
             left, right = 0, width_px
-        hidden = cv2.bitwise_not(shown)
-        canvas = self._plate.copy()
-        square = canvas[:, left:right]
-        square[:] = cv2.add(over, cv2.multiply(square, cv2.merge((hidden, hidden, hidden)), scale=1 / 255))
-        return canvas
+        return over, shown, (left, right)
 
 
 def _scaled(square: NDArray[np.uint8], side_px: int, *, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from engine.evaluation.baseline import COPY
 from engine.evaluation.eval_report import EvalReport, SheetRow
 from engine.types import SourceSet
 
-__all__ = ["INK", "PAPER", "SheetCollector", "draw_sheet", "moments_shown", "tile_sources", "write_sheet"]
+__all__ = ["INK", "PAPER", "SheetCollector", "draw_sheet", "moments_shown", "tile_sources", "write_rows", "write_sheet"]
 
 PAPER, INK = (24, 26, 30), (225, 226, 230)
 _FAINT = (150, 154, 164)
@@ -124,13 +124,18 @@ def tile_sources(pictures: Sequence[NDArray[np.uint8]], *, side_px: int) -> NDAr
 
 
 def write_sheet(report: EvalReport, path: Path) -> None:
-    """Write the sheet of a report as a PNG.
+    """Write the sheet of a report as a PNG; see `write_rows`."""
+    write_rows(report.pictures, report.titles, path)
+
+
+def write_rows(rows: Sequence[SheetRow], titles: Mapping[str, str], path: Path) -> None:
+    """Write a sheet as a PNG.
 
     Raises:
         OutputUnwritable: the file cannot be written.
     """
     try:
-        draw_sheet(report.pictures, report.titles).save(path, format="PNG", optimize=True)
+        draw_sheet(rows, titles).save(path, format="PNG", optimize=True)
     except (OSError, ValueError) as error:  # ValueError: Pillow knows no format for this name
         what = f"The contact sheet cannot be written: {error} ({path})."
         raise OutputUnwritable(what, hint="Choose another file name ending in .png.", path=str(path)) from error

@@ -147,6 +147,7 @@ def analyse_draft(
                 trusted=False,
                 analyser=analyser,
                 cache_dir=cache_dir or default_cache_dir(),
+                guides=entry.guides,
             )
         except SourceError as error:
             found[entry.file] = error

@@ -12,13 +12,25 @@ import errno
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import ConsentMissing, FormatRejected, OutputUnwritable, ShapeError, SinkError
 from engine.types import OutputFrame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BaseSink", "Sink", "is_disk_full", "require_consent", "require_output_frame", "require_size", "unwritable"]
+__all__ = [
+    "BaseSink",
+    "Sink",
+    "is_disk_full",
+    "require_consent",
+    "require_output_frame",
+    "require_size",
+    "straight_alpha",
+    "unwritable",
+]
 
 
 class Sink(Protocol):
@@ -105,6 +117,15 @@ def require_size(frame: OutputFrame, size_wh: tuple[int, int], *, where: str) ->
             expected=size_wh,
             actual=actual_wh,
         )
+
+
+def straight_alpha(frame: OutputFrame) -> NDArray[np.uint8]:
+    """Return what picture files expect: (H, W, 4) with colours not multiplied by alpha; (H, W, 3) for opaque frames."""
+    if frame.alpha is None:
+        return frame.rgb
+    alpha = frame.alpha[..., None]
+    colour = np.minimum((frame.rgb.astype(np.uint16) * 255 + alpha // 2) // np.maximum(alpha, 1), 255)
+    return np.concatenate([colour.astype(np.uint8), alpha], axis=2)
 
 
 def is_disk_full(error: OSError) -> bool:

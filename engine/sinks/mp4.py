@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import av
 import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from engine.types import OutputFrame
 
-__all__ = ["Mp4Sink"]
+__all__ = ["Mp4Sink", "even", "video_stream"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class Mp4Sink(BaseSink):
 
     name = "mp4"
     keeps_every_frame = True
+    _muxer = "mp4"
+    _container_options: ClassVar[dict[str, str]] = _CONTAINER_OPTIONS
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class Mp4Sink(BaseSink):
                 self._stream = self._begin(self._container, frame)
             require_size(frame, self._size_wh, where="The recording")
             tick = max(self._last_tick + 1, round((frame.captured_ns - self._first_ns) * _TICKS_PER_NS))
-            picture = av.VideoFrame.from_ndarray(_even(frame.rgb), format="rgb24")
+            picture = self._picture(frame)
             picture.pts, picture.time_base = tick, Fraction(1, _TICKS_PER_S)
             self._container.mux(self._stream.encode(picture))
             if self._track is not None:
@@ -144,26 +146,36 @@ class Mp4Sink(BaseSink):
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = RecordingFile(self.path)
+            file = self._open_file()
         except OSError as error:
             raise unwritable(self.path, error) from error
-        container = av.open(file, "w", format="mp4", options=_CONTAINER_OPTIONS)
+        container = av.open(file, "w", format=self._muxer, options=self._container_options)
         container.metadata.update({**self._notes, "comment": PROVENANCE})
         return file, container
 
+    def _open_file(self) -> RecordingFile:
+        return RecordingFile(self.path)
+
     def _begin(self, container: OutputContainer, frame: OutputFrame) -> VideoStream:
         height_px, width_px = frame.rgb.shape[:2]
-        stream = container.add_stream("libx264", rate=self._fps, options=self._encoder_options)
-        if not isinstance(stream, VideoStream):
-            raise FormatRejected("The H.264 encoder did not give a video stream.", hint="Install PyAV from a wheel.")
+        stream = self._add_stream(container)
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
-        stream.pix_fmt = "yuv420p"
         stream.gop_size = max(1, round(self._fps))  # one fragment, and one place to seek to, per second
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
         self._size_wh, self._first_ns = (width_px, height_px), frame.captured_ns
         if self._sound is not None:
             self._track = SoundTrack(self._sound, container, first_ns=self._first_ns)
         return stream
+
+    def _add_stream(self, container: OutputContainer) -> VideoStream:
+        """Add the video stream with its codec and pixel format."""
+        stream = video_stream(container, "libx264", self._fps, self._encoder_options)
+        stream.pix_fmt = "yuv420p"
+        return stream
+
+    def _picture(self, frame: OutputFrame) -> av.VideoFrame:
+        """Return the frame as the encoder takes it."""
+        return av.VideoFrame.from_ndarray(even(frame.rgb), format="rgb24")
 
     def _abandon(self, error: Exception) -> SinkError:
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""
@@ -193,7 +205,24 @@ class Mp4Sink(BaseSink):
         )
 
 
-def _even(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def video_stream(container: OutputContainer, codec: str, fps: Fraction, options: dict[str, str]) -> VideoStream:
+    """Add a video stream.
+
+    Raises:
+        FormatRejected: this PyAV has no such encoder.
+    """
+    try:
+        stream = container.add_stream(codec, rate=fps, options=options)
+    except ValueError as error:  # av.codec.codec.UnknownCodecError
+        raise FormatRejected(
+            f"There is no {codec} encoder here: {error}.", hint="Install PyAV from a wheel."
+        ) from error
+    if not isinstance(stream, VideoStream):
+        raise FormatRejected(f"The {codec} encoder did not give a video stream.", hint="Install PyAV from a wheel.")
+    return stream
+
+
+def even(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the last row or column where H.264's halved colour planes need an even size."""
     height_px, width_px = rgb.shape[:2]
     if height_px % 2 or width_px % 2:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every frame as a numbered PNG that says in its metadata that it is synthetic."""
+"""Writes every frame as a numbered PNG that says in its metadata that it is synthetic; transparent where frames are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.cv import cv2
 from engine.errors import DiskFull
 from engine.files import write_whole
-from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, unwritable
+from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, straight_alpha, unwritable
 from engine.types import OutputFrame
 
 __all__ = ["PROVENANCE", "PngSink", "png_bytes"]
@@ -62,7 +62,7 @@ class PngSink(BaseSink):
 
 def png_bytes(frame: OutputFrame) -> bytes:
     """Return the frame as a PNG file's bytes, with the provenance note."""
-    bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(straight_alpha(frame), cv2.COLOR_RGB2BGR if frame.alpha is None else cv2.COLOR_RGBA2BGRA)
     encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])[1].tobytes()
     return encoded[:_HEADER_BYTES] + _text_chunk("Comment", PROVENANCE) + encoded[_HEADER_BYTES:]
 

@@ -22,12 +22,16 @@ _LARGE_SIZE_BYTES = 8
 class RecordingFile:
     """A writable, seekable file; `fault` holds the first error.
 
+    Args:
+        boxed: the file is made of boxes (MP4, MOV) and can be cut back to whole ones; players of others (WebM) do so.
+
     Raises:
         OSError: the file cannot be created.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, boxed: bool = True) -> None:
         self.path = path
+        self._boxed = boxed
         self.fault: OSError | None = None
         self._file = path.open("wb", buffering=0)
 
@@ -59,7 +63,7 @@ class RecordingFile:
         if self._file.closed:
             return
         self._file.close()
-        if self.fault is not None:
+        if self.fault is not None and self._boxed:
             with contextlib.suppress(OSError), self.path.open("r+b") as file:
                 file.truncate(_whole_length(file))
 

@@ -25,6 +25,7 @@ from platformdirs import user_cache_path
 from engine.errors import NoFaceInSource, SourceSetInvalid, SourceUnreadable
 from engine.geometry import Box, landmarks_from_keypoints
 from engine.sources.base import SourceAnalyser
+from engine.sources.guides import GuidePoints, fit_landmarks
 from engine.sources.picture import Picture, decode_picture
 from engine.sources.store import SetStore
 from engine.types import LANDMARK_COUNT, freeze
@@ -63,6 +64,7 @@ def analyse_picture(
     trusted: bool,
     analyser: SourceAnalyser | None,
     cache_dir: Path,
+    guides: GuidePoints | None = None,
 ) -> AnalysedPicture:
     """Return a picture with its landmarks and matte.
 
@@ -71,10 +73,13 @@ def analyse_picture(
         trusted: believe the set's own cache without comparing hashes (built-in sets).
         analyser: asked where no cache fits; None is allowed when all are cached.
         cache_dir: the user's cache of analysed pictures.
+        guides: landmarks by hand, which win over whatever a tracker would find.
     Raises:
         NoFaceInSource: no face in the picture.
         SourceSetInvalid: nothing cached and no analyser given.
     """
+    if guides is not None:
+        return _by_hand(picture, name, store, trusted, analyser, guides)
     found = _from_set_cache(picture, name, store, trusted) or _from_user_cache(picture, cache_dir)
     if found is None:
         if analyser is None:
@@ -86,6 +91,28 @@ def analyse_picture(
     return AnalysedPicture(picture, freeze(landmarks_px), freeze(matte))
 
 
+def _by_hand(
+    picture: Picture,
+    name: str,
+    store: SetStore,
+    trusted: bool,
+    analyser: SourceAnalyser | None,
+    guides: GuidePoints,
+) -> AnalysedPicture:
+    """Fit the landmarks, which takes a millisecond; only the matte of a picture without alpha is looked for."""
+    landmarks_px = fit_landmarks(guides, size_wh=picture.size_wh)
+    matte = picture.alpha
+    if matte is None:
+        cached = _from_set_cache(picture, name, store, trusted)
+        matte = cached[1] if cached is not None else None
+    if matte is None:
+        if analyser is None:
+            what = f"Picture {Path(picture.label).name} has no matte yet and nothing is at hand to make one."
+            raise SourceSetInvalid(what, hint=f"Load the set with a tracker. ({picture.label})", path=picture.label)
+        matte = analyser.matte(picture.rgb)
+    return AnalysedPicture(picture, freeze(landmarks_px), freeze(np.array(matte, np.uint8)))
+
+
 _Found = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
@@ -94,7 +121,10 @@ def _ask(picture: Picture, analyser: SourceAnalyser) -> _Found:
     faces = analyser.keypoints(flat)
     if not faces:
         what = f"No face was found in picture {Path(picture.label).name}: expected one face, got none."
-        hint = f"Use a picture where the whole face is visible, or switch it off in set.toml. ({picture.label})"
+        hint = (
+            "Use a picture where the whole face is visible, switch it off in set.toml, or place its landmarks by hand: "
+            f"bunraku set landmarks --help ({picture.label})"
+        )
         raise NoFaceInSource(what, hint=hint, path=picture.label)
     if len(faces) > 1:
         log.warning("Picture %s shows %d faces; the biggest is used", picture.label, len(faces))

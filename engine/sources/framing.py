@@ -210,7 +210,7 @@ def frame_picture(analysed: AnalysedPicture, box: SquareBox, *, name: str, side_
         rgb = cut_image(analysed.picture.rgb, box, side_px=side_px)
         return SourceImage(name, rgb, cut_image(analysed.matte, box, side_px=side_px), keypoints)
     rgb, alpha = _cut_cutout(analysed.picture.rgb, analysed.picture.alpha, box, side_px)
-    return SourceImage(name, rgb, alpha, keypoints)
+    return SourceImage(name, rgb, alpha, keypoints, cutout=True)
 
 
 def _cut_cutout(

@@ -25,6 +25,10 @@ file = "front.png"
 enabled = true
 notes = "neutral"
 crop = { x = 0.5, y = 0.4, size = 0.8 }  # by hand: middle over width and height, side over the shorter side
+
+[pictures.guides]                 # landmarks by hand, where the tracker finds no face; see guides.py
+yaw_deg = 20.0                    # head turn, where the fit should not guess it; pitch_deg likewise
+chin = [0.51, 0.62]               # name = [x, y] over the picture's width and height, 12 to 20 of them
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from engine.consent import CONSENT_KINDS, NO_NOTE, Consent, parse_until
 from engine.errors import SourceSetInvalid
+from engine.sources.guides import GuidePoints
+from engine.sources.guides_file import guides_table, read_guides
 
 __all__ = [
     "FORMAT",
@@ -60,7 +66,7 @@ _TOP_TEXTS = ("name", "title", "author", "licence", "origin")
 _TOP_KEYS = ("format", *_TOP_TEXTS, "order", "colour_match", "consent", "pictures")
 _CONSENT_TEXTS = ("who", "how", "when", "until", "scope", "source", "licence")
 _CONSENT_KEYS = ("kind", *_CONSENT_TEXTS)
-_PICTURE_KEYS = ("file", "enabled", "notes", "crop")
+_PICTURE_KEYS = ("file", "enabled", "notes", "crop", "guides")
 _CROP_KEYS = ("x", "y", "size")
 _LONGEST_TEXT = 1000
 _CROP_SIZE = (0.05, 3.0)
@@ -85,12 +91,17 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class PictureEntry:
-    """One picture of a set. file: relative to the set's folder. crop: by hand; None lets the engine choose."""
+    """One picture of a set.
+
+    file: relative to the set's folder. crop: by hand; None lets the engine choose. guides: landmarks by hand; None lets
+    the tracker look.
+    """
 
     file: str
     enabled: bool = True
     notes: str = ""
     crop: Crop | None = None
+    guides: GuidePoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +202,8 @@ def dump_manifest(manifest: SetManifest) -> bytes:
             crop = tomlkit.inline_table()
             crop.update({key: round(float(getattr(entry.crop, key)), 5) for key in _CROP_KEYS})
             table["crop"] = crop
+        if entry.guides is not None:
+            table["guides"] = guides_table(entry.guides)
         pictures.append(table)
     if manifest.pictures:
         document["pictures"] = pictures
@@ -239,7 +252,8 @@ def _picture(data: object, index: int, label: str) -> PictureEntry:
     if not file:
         raise _invalid(label, f"has no file in {where}", 'Add: file = "..."')
     crop = _crop(table.get("crop", dict, {}), f"{where}.crop", label)
-    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop)
+    guides = read_guides(table.get("guides", dict, {}), where=f"{where}.guides", label=label)
+    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop, guides)
 
 
 def _crop(data: Mapping[str, Any], where: str, label: str) -> Crop | None:

@@ -32,6 +32,7 @@ def load_source_set(
     side_px: int = 256,
     analyser: SourceAnalyser | None = None,
     cache_dir: Path | None = None,
+    keep_order: bool = False,
 ) -> SourceSet:
     """Load a source set.
 
@@ -40,13 +41,14 @@ def load_source_set(
         side_px: side R of the portraits.
         analyser: finds face and person where no cache holds them; None is enough for built-in sets.
         cache_dir: the cache of analysed pictures; default: in the user's cache folder.
+        keep_order: the pictures as they are listed, instead of the most frontal and neutral one first.
     Raises:
         SourceSetMissing, SourceSetInvalid, SourceSetEmpty, TooManySources: the set as a whole.
         SourceUnreadable, NoFaceInSource: one of its pictures, which the message names.
     """
     with closing(_open(path)) as store:
         contents = read_contents(store, analyser=analyser, cache_dir=cache_dir)
-    return assemble(contents, side_px=side_px)
+    return assemble(contents, side_px=side_px, keep_order=keep_order)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ def read_contents(
                 trusted=trusted,
                 analyser=analyser,
                 cache_dir=cache_dir or default_cache_dir(),
+                guides=entry.guides,
             )
         )
     advance(len(entries), len(entries))
@@ -140,14 +143,15 @@ def _usable(manifest: SetManifest, store: SetStore) -> tuple[PictureEntry, ...]:
     return entries
 
 
-def assemble(contents: SetContents, *, side_px: int = 256) -> SourceSet:
-    """Frame, order and colour-match what was read."""
+def assemble(contents: SetContents, *, side_px: int = 256, keep_order: bool = False) -> SourceSet:
+    """Frame, order and colour-match what was read. keep_order: as listed, whatever the set says."""
     manifest = contents.manifest
+    keep_order = keep_order or manifest.keeps_order
     images = [
         frame_picture(picture, box, name=Path(entry.file).stem, side_px=side_px)
         for entry, picture, box in zip(contents.entries, contents.pictures, contents.boxes(), strict=True)
     ]
-    order = range(len(images)) if manifest.keeps_order else order_pictures([image.keypoints for image in images])
+    order = range(len(images)) if keep_order else order_pictures([image.keypoints for image in images])
     ordered = tuple(images[index] for index in order)
     if manifest.colour_match:
         ordered = match_colours(ordered)

@@ -30,13 +30,15 @@ __all__ = ["PreparedSourceSet", "Warper"]
 class PreparedSourceSet:
     """Everything a set needs on the render thread.
 
-    backdrop: (R, R, 3) uint8. keypoints: (N, 478, 3), of its pictures.
+    backdrop: (R, R, 3) uint8, the one that is shown. backdrops: (N, R, R, 3) uint8, that of every picture. keypoints:
+    (N, 478, 3), of its pictures.
     """
 
     name: str
     encoded: EncodedSourceSet
     selector: SourceSelector
     backdrop: NDArray[np.uint8]
+    backdrops: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
 
 
@@ -81,7 +83,8 @@ class Warper:
         manifest = self._runner.manifest
         gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
-        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), keypoints)
+        every = np.rint(np.clip(backdrops, 0, 255)).astype(np.uint8)
+        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), every, keypoints)
 
     def use(self, prepared: PreparedSourceSet) -> None:
         """Switch to a prepared set, from the next frame on."""
@@ -92,26 +95,44 @@ class Warper:
         """Prepare a set and switch to it."""
         self.use(self.prepare(source_set))
 
+    @property
+    def prepared(self) -> PreparedSourceSet:
+        """The set in use; raises SourceSetEmpty where there is none."""
+        if self._current is None:
+            raise SourceSetEmpty("No source set is loaded.", hint="Choose a source set first.")
+        return self._current
+
     def warp(self, query: Query) -> WarpedPortrait:
         """Render the character in the query's pose.
 
         Raises:
             SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
         """
-        current = self._current
-        if current is None:
-            raise SourceSetEmpty("No source set is loaded.", hint="Choose a source set first.")
+        current = self.prepared
         choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
-        inputs = FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face)
+        rgba = self._animate(current, FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face))
+        return WarpedPortrait(query.captured_ns, rgba, current.backdrop, choice.share)
+
+    def warp_from(self, index: int, keypoints: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Render the character as one picture of the set alone shows it, whatever fits better.
+
+        Shapes:
+            keypoints: (478, 3) float32, portrait space. returns: (R, R, 4) uint8, straight alpha.
+        Raises:
+            SourceSetEmpty, InferenceFailed: as `warp`.
+        """
+        one = np.zeros(1, np.float32)
+        return self._animate(self.prepared, FrameInputs(keypoints, np.array([index], np.int64), one, one))
+
+    def _animate(self, current: PreparedSourceSet, inputs: FrameInputs) -> NDArray[np.uint8]:
         portrait = self._runner.animate(current.encoded, inputs)
         self._last = inputs
         if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
             raise InferenceFailed(
-                f"The engine returned undefined pixels for pictures {choice.pick.tolist()} of '{current.name}'.",
+                f"The engine returned undefined pixels for pictures {inputs.pick.tolist()} of '{current.name}'.",
                 hint="Please report this with the output of: bunraku doctor --json",
             )
-        rgba = cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5)
-        return WarpedPortrait(query.captured_ns, np.asarray(rgba, np.uint8), current.backdrop, choice.share)
+        return np.asarray(cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5), np.uint8)
 
     def source_shares(self) -> NDArray[np.float32]:
         """Return which picture each pixel of the last frame came from; see `engine.warp.heat`.

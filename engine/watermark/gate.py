@@ -14,7 +14,7 @@ from engine.errors import WatermarkError
 from engine.types import Composite, OutputFrame, Seal
 from engine.watermark.card import draw_card
 from engine.watermark.detector import has_mark
-from engine.watermark.visible import Mark, box_of, draw_mark, make_mark, mark_height_px
+from engine.watermark.visible import Mark, box_of, cover_mark, draw_mark, make_mark, mark_height_px
 
 __all__ = ["has_mark", "holding_card", "seal"]
 
@@ -42,6 +42,7 @@ def seal(
         mark = make_mark(mark_height_px(size_wh), style)
         rgb = composite.rgb.copy()
         draw_mark(rgb, mark, corner=corner)
+        alpha = None if composite.alpha is None else cover_mark(composite.alpha, mark, corner=corner)
         problem = _check(rgb, mark, corner=corner)
     except WatermarkError:
         raise
@@ -53,7 +54,7 @@ def seal(
         raise WatermarkError(
             f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
         )
-    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(), consented)
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(), consented, alpha)
 
 
 def holding_card(

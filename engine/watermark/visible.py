@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from engine.errors import WatermarkError
 from engine.types import freeze
 
-__all__ = ["MARK_TEXT", "Mark", "box_of", "draw_mark", "make_mark", "mark_height_px"]
+__all__ = ["MARK_TEXT", "Mark", "box_of", "cover_mark", "draw_mark", "make_mark", "mark_height_px"]
 
 MARK_TEXT = "BUNRAKU  ·  AI PUPPET"
 _HEIGHT_SHARE = 0.058  # of the short side
@@ -88,6 +88,21 @@ def draw_mark(rgb: NDArray[np.uint8], mark: Mark, *, corner: str) -> None:
     left, top, right, bottom = box_of((rgb.shape[1], rgb.shape[0]), (width_px, height_px), corner)
     under = rgb[top:bottom, left:right]
     under[:] = ((under * mark.kept + 127) // 255 + mark.added).astype(np.uint8)
+
+
+def cover_mark(alpha: NDArray[np.uint8], mark: Mark, *, corner: str) -> NDArray[np.uint8]:
+    """Return the alpha of a frame on which the mark was drawn: it is as opaque over nothing as over a picture.
+
+    Shapes:
+        alpha, returns: (H, W) uint8.
+    """
+    height_px, width_px = mark.kept.shape[:2]
+    left, top, right, bottom = box_of((alpha.shape[1], alpha.shape[0]), (width_px, height_px), corner)
+    covered = alpha.copy()
+    under = covered[top:bottom, left:right]
+    kept = mark.kept[..., 0]
+    under[:] = ((under * kept + 127) // 255 + (255 - kept)).astype(np.uint8)
+    return covered
 
 
 @functools.lru_cache(maxsize=16)

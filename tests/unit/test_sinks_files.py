@@ -234,7 +234,7 @@ def test_boxes_with_large_sizes_are_followed() -> None:
 def test_an_encoder_fault_is_no_disk_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = Mp4Sink(tmp_path / "clip.mp4")
     sink.send(marked_frame())
-    monkeypatch.setattr(mp4_module, "_even", lambda rgb: (_ for _ in ()).throw(av.error.InvalidDataError(1, "odd")))
+    monkeypatch.setattr(mp4_module, "even", lambda rgb: (_ for _ in ()).throw(av.error.InvalidDataError(1, "odd")))
     with pytest.raises(OutputUnwritable, match="cannot be continued"):
         sink.send(marked_frame(at_ns=1))
     with pytest.raises(Closed):

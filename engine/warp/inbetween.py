@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two pictures warped into one pose → one picture without double contours. Pure, any thread; offline work.
+
+The landmark warp brings both pictures into the pose between them, so faces lie on each other; hair and shoulders,
+which have no landmarks, only nearly do. Three steps make one picture of the two:
+
+1. *Align*: dense optical flow between the two warped pictures is split between them by time, so that both meet where
+   the moment lies (as in frame interpolation, Baker et al. 2011, "A Database and Evaluation Methodology for Optical
+   Flow", IJCV 92, section 3.3.1).
+2. *Share*: where the two agree they are averaged by time. Where they do not (what a turned head hides or shows) each
+   gives the side of the head that it sees better, and the seam between the sides travels across the head with time.
+   On the face itself, which the landmarks hold together, time alone decides, but an open mouth or eye speaks louder
+   than a shut one: it can be closed by warping, the other cannot be opened.
+3. *Outline*: the silhouette is the interpolation of both silhouettes' signed distances (Turk and O'Brien 1999, "Shape
+   transformation using variational implicit functions", in its simplest form): averaged alphas would be a halo.
+
+At time 0 the result is the first picture, at time 1 the second, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.cv import cv2
+from engine.geometry import to_px
+from engine.headpose import describe_head
+from engine.landmarks import (
+    FACE_OVAL,
+    LEFT_EYE,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LIPS,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    RIGHT_EYE,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+)
+from engine.types import WarpedPortrait
+from engine.warp.warper import Warper
+
+__all__ = ["Between", "blend_pictures", "smoothstep", "warp_between"]
+
+Float = NDArray[np.float32]
+
+_SEAM_FROM, _SEAM_FULL = 0.10, 0.45  # change of the pose matrix (about radians) between which the seam takes over
+_SEAM_SOFT = 0.28  # width of the seam, in head scales (about half a face's width)
+_SEAM_REACH = 2.6  # how far from the nose the seam starts and ends, in head scales: beyond all hair
+_AGREE, _DISAGREE = 10.0, 40.0  # difference, 0-255, between which averaging gives way to the seam
+_LOOK_SHARE = 0.02  # neighbourhood in which difference is judged, over the side
+_FACE_SHARE = 0.9  # of the face's outline, inside which there is no seam
+_OPEN_GAIN, _OPEN_MOST = 6.0, 1.6  # logits per head scale of opening, and at most
+_EDGE_PX = 1.5  # half width of a silhouette's edge
+_LOOKS = 2  # three gain nothing more
+_SMOOTH_PX = 2.5  # smoothing of an outline half-way
+_HOLE_SHARE = 0.01  # of the picture's area: a hole up to this size is none
+_FAR_PX = 64.0  # distances beyond are all alike
+
+_OPENINGS = (
+    (LIPS, (LIPS_INNER_UPPER, LIPS_INNER_LOWER)),
+    (RIGHT_EYE, (RIGHT_UPPER_LID, RIGHT_LOWER_LID)),
+    (LEFT_EYE, (LEFT_UPPER_LID, LEFT_LOWER_LID)),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Between:
+    """A moment between two pictures.
+
+    share: 0 = the first picture, 1 = the second. first, second, now: (478, 3) keypoints, portrait space.
+    """
+
+    share: float
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    now: NDArray[np.float32]
+
+
+def warp_between(warper: Warper, pictures: tuple[int, int], moment: Between, *, captured_ns: int = 0) -> WarpedPortrait:
+    """Render a moment between two pictures of the warper's set.
+
+    Args:
+        pictures: which two of the set. moment: with their keypoints and those of the moment itself.
+    Raises:
+        SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
+    """
+    prepared = warper.prepared
+    first, second = pictures
+    t = np.float32(min(max(moment.share, 0.0), 1.0))
+    behind = [prepared.backdrops[index].astype(np.float32) for index in pictures]
+    backdrop = np.rint((1 - t) * behind[0] + t * behind[1]).astype(np.uint8)
+    warped = [warper.warp_from(index, moment.now) for index in pictures]
+    rgba = blend_pictures(warped[0], warped[1], moment, ground=backdrop)
+    mass = np.zeros(len(prepared.backdrops), np.float32)
+    mass[first] += 1 - t
+    mass[second] += t
+    return WarpedPortrait(captured_ns, rgba, backdrop, mass)
+
+
+def smoothstep(x: Float | float) -> Float:
+    """Return 3x² − 2x³ of x clipped to [0, 1]."""
+    t = np.clip(np.asarray(x, np.float32), 0.0, 1.0)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def blend_pictures(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], moment: Between, *, ground: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return one picture of two that show the same moment.
+
+    Args:
+        first, second: the person as warped from each picture. ground: what lies behind, for judging differences.
+    Shapes:
+        first, second, returns: (R, R, 4) uint8, straight alpha. ground: (R, R, 3) uint8.
+    """
+    if moment.share <= 0.0:
+        return first
+    if moment.share >= 1.0:
+        return second
+    t = np.float32(moment.share)
+    shown = [_over(picture, ground) for picture in (first, second)]
+    flows = _meet(shown, t)
+    colours, covers = [], []
+    for picture, flow in zip((first, second), flows, strict=True):
+        moved = _remap(picture.astype(np.float32), flow)
+        colours.append(np.clip(moved[..., :3], 0, 255))
+        covers.append(np.clip(moved[..., 3] / 255.0, 0, 1))
+    share = _share_map(colours, covers, moment)
+    weight = np.stack([(1 - share) * covers[0], share * covers[1]]) + 1e-4 * np.stack([1 - share, share])
+    weight /= weight.sum(0)
+    colour = weight[0][..., None] * colours[0] + weight[1][..., None] * colours[1]
+    alpha = _outline(covers[0], covers[1], float(t))
+    rgba: NDArray[np.uint8] = np.rint(np.concatenate([colour, 255.0 * alpha[..., None]], -1)).astype(np.uint8)
+    return rgba
+
+
+def _over(rgba: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    cover = rgba[..., 3:].astype(np.float32) / 255.0
+    return np.asarray(np.rint(rgba[..., :3] * cover + ground * (1 - cover)), np.uint8)
+
+
+def _meet(shown: list[NDArray[np.uint8]], t: np.float32) -> list[Float]:
+    """Return how far from each pixel of the moment its like lies in each picture, two of (R, R, 2) pixels.
+
+    A second look at what the first has brought together finds what was too far apart for it.
+    """
+    total = [np.zeros((*shown[0].shape[:2], 2), np.float32) for _ in shown]
+    looked = shown
+    for _ in range(_LOOKS):
+        ahead, back = _flow(looked[0], looked[1]), _flow(looked[1], looked[0])
+        steps = (-(1 - t) * t * ahead + t * t * back, (1 - t) ** 2 * ahead - t * (1 - t) * back)
+        total = [_remap(so_far, step) + step for so_far, step in zip(total, steps, strict=True)]
+        looked = [
+            np.rint(np.clip(_remap(picture.astype(np.float32), flow), 0, 255)).astype(np.uint8)
+            for picture, flow in zip(shown, total, strict=True)
+        ]
+    return total
+
+
+def _flow(src: NDArray[np.uint8], dst: NDArray[np.uint8]) -> Float:
+    """Return where every pixel of `src` is found in `dst`, (R, R, 2) pixels.
+
+    Source: Kroeger et al. 2016, "Fast optical flow using dense inverse search", ECCV (OpenCV's DIS).
+    """
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (src, dst)]
+    return np.asarray(finder.calc(grey[0], grey[1], np.empty(0, np.float32)), np.float32)
+
+
+def _remap(picture: Float, flow: Float) -> Float:
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.asarray(
+        cv2.remap(picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+        np.float32,
+    )
+
+
+def _share_map(colours: list[Float], covers: list[Float], moment: Between) -> Float:
+    """Return the second picture's share at every pixel, (R, R)."""
+    side = covers[0].shape[0]
+    share = np.full((side, side), moment.share, np.float32)
+    for ring, (upper, lower) in _OPENINGS:
+        spoken = _louder(moment, upper, lower)
+        share += _mask(moment.now, ring, side, grow=1.25) * (spoken - np.float32(moment.share))
+    seam, strength = _seam(moment, side)
+    if strength <= 0.0:
+        return share
+    apart = np.abs(colours[0] - colours[1]).max(-1) * covers[0] * covers[1] + 255.0 * np.abs(covers[0] - covers[1])
+    apart = cv2.GaussianBlur(apart, (0, 0), max(1.0, side * _LOOK_SHARE))
+    doubt = strength * smoothstep((apart - _AGREE) / (_DISAGREE - _AGREE))
+    doubt *= 1.0 - _mask(moment.now, FACE_OVAL, side, grow=_FACE_SHARE)
+    return np.asarray(share + doubt * (seam - share), np.float32)
+
+
+def _seam(moment: Between, side: int) -> tuple[Float, float]:
+    """Return the second picture's share across the travelling seam, (R, R), and how far the turn asks for one."""
+    first, second, now = (describe_head(k) for k in (moment.first, moment.second, moment.now))
+    # Row 2 of the pose is where the head's z axis goes, which points backwards: its move is the turn, the other way.
+    towards = -(second.pose - first.pose).reshape(3, 3)[2, :2]
+    turned = float(np.hypot(*towards))
+    strength = float(smoothstep((turned - _SEAM_FROM) / (_SEAM_FULL - _SEAM_FROM)))
+    if strength <= 0.0:
+        return np.empty((0, 0), np.float32), 0.0
+    direction = towards / turned
+    axis = (np.arange(side, dtype=np.float32) + 0.5) * (2.0 / side) - 1.0
+    along = (axis[None] - now.origin[0]) * direction[0] + (axis[:, None] - now.origin[1]) * direction[1]
+    # The second picture looks further that way, so it sees more of the side that is left behind.
+    way = 2.0 * moment.share - 1.0
+    start = _SEAM_REACH * way * abs(way) ** 0.5  # quickly over the hair, slowly over the head
+    steep = np.clip((along / now.scale - start) * (4.0 / _SEAM_SOFT), -30.0, 30.0)
+    return np.asarray(1.0 / (1.0 + np.exp(steep)), np.float32), strength
+
+
+def _louder(moment: Between, upper: tuple[int, ...], lower: tuple[int, ...]) -> np.float32:
+    """Return the second picture's share where lips or lids part; 0 and 1 stay what they are."""
+    gap = [
+        float(np.linalg.norm(k[list(upper), :2] - k[list(lower), :2], axis=1).mean()) / describe_head(k).scale
+        for k in (moment.first, moment.second)
+    ]
+    odds = float(np.exp(np.clip(_OPEN_GAIN * (gap[1] - gap[0]), -_OPEN_MOST, _OPEN_MOST)))
+    t = moment.share
+    return np.float32(t * odds / (t * odds + 1.0 - t))
+
+
+def _mask(keypoints: NDArray[np.float32], ring: tuple[int, ...], side: int, *, grow: float) -> Float:
+    """Return a soft mask of the hull of some landmarks, scaled about its middle, (R, R) in [0, 1]."""
+    points = to_px(keypoints[list(ring), :2], side_px=side)
+    points = points.mean(0) + grow * (points - points.mean(0))
+    mask = np.zeros((side, side), np.float32)
+    cv2.fillConvexPoly(mask, np.rint(cv2.convexHull(points.astype(np.float32))).astype(np.int32), (1.0,))
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(1.0, side * _LOOK_SHARE / 2)), np.float32)
+
+
+def _outline(first: Float, second: Float, t: float) -> Float:
+    """Return the alpha of the moment's silhouette, (R, R) in [0, 1]."""
+    far = [_signed_distance(cover) for cover in (first, second)]
+    crisp = [_crisp(distance) for distance in far]
+    middle = (1 - t) * far[0] + t * far[1]
+    # Flow leaves ragged edges where the two outlines are far apart, and holes where a jaw hides a neck in one only.
+    middle = cv2.GaussianBlur(middle, (0, 0), 0.01 + _SMOOTH_PX * 4 * t * (1 - t)).astype(np.float32)
+    alpha = _crisp(_fill_small_holes(middle))
+    # What is soft in each (hair) stays with it near its own end of the way.
+    alpha = alpha + (1 - t) ** 3 * (first - crisp[0]) + t**3 * (second - crisp[1])
+    return np.asarray(np.clip(alpha, 0.0, 1.0), np.float32)
+
+
+def _fill_small_holes(distance: Float) -> Float:
+    """Close what is outside by signed distance, small, and inside the person."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((distance < 0).astype(np.uint8), connectivity=4)
+    side = distance.shape[0]
+    for label in range(1, count):
+        left, top, width, height, area = stats[label]
+        inner = left > 0 and top > 0 and left + width < side and top + height < side
+        if inner and area < _HOLE_SHARE * side * side:
+            distance = np.where(labels == label, np.float32(_EDGE_PX), distance)
+    return distance
+
+
+def _signed_distance(cover: Float) -> Float:
+    inside = (cover > 0.5).astype(np.uint8)
+    if not inside.any() or inside.all():
+        return np.full(cover.shape, _FAR_PX if inside.any() else -_FAR_PX, np.float32)
+    inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    return np.asarray(np.clip(inner - outer + np.where(inside > 0, -0.5, 0.5), -_FAR_PX, _FAR_PX), np.float32)
+
+
+def _crisp(distance: Float) -> Float:
+    return np.asarray(np.clip(0.5 + distance / (2 * _EDGE_PX), 0.0, 1.0), np.float32)
