@@ -12,9 +12,12 @@ from desktop.bridge.shelf import free_set_name
 from desktop.bridge.studio_views import Consent, Crop, Look, StudioView, show
 from engine.errors import PuppeteerError
 from engine.sets.draft import DraftHistory, SetDraft, tidy_name
+from engine.sources.guides import GuidePoints
 from engine.types import MAX_SOURCES
 
 __all__ = ["DraftEditor"]
+
+NO_FACE = "no face found"  # what `engine.sets.make` notes of a picture that it added switched off
 
 
 class DraftEditor(QObject):
@@ -59,9 +62,11 @@ class DraftEditor(QObject):
 
     def switch(self, file: str, enabled: bool) -> None:
         """Switch a picture on or off; a set takes no more than sixteen."""
-        on = sum(entry.enabled for entry in self.draft.entries)
-        if enabled and on >= MAX_SOURCES:
+        if enabled and not self._has_room():
             self.told.emit(f"A set takes {MAX_SOURCES} pictures. Switch another one off first.")
+            self.shown.emit(self.view)
+        elif enabled and file in self._faceless():
+            self.told.emit(f"No face was found in {file}. Place its landmarks by hand, then it can be used.")
             self.shown.emit(self.view)
         elif self.draft.entry(file).enabled != enabled:
             self._do(lambda draft: draft.switched(file, enabled))
@@ -89,6 +94,20 @@ class DraftEditor(QObject):
         """Set a portrait's box by hand; None lets the engine choose."""
         if self.draft.entry(file).crop != box:
             self._do(lambda draft: draft.cropped(file, box))
+
+    def guide(self, file: str, guides: GuidePoints | None) -> None:
+        """Place a picture's landmarks by hand, which puts it to use; None lets the tracker look."""
+        entry = self.draft.entry(file)
+        if guides == entry.guides:
+            return
+
+        def step(draft: SetDraft) -> SetDraft:
+            draft = draft.guided(file, guides)
+            if entry.guides is None and entry.notes == NO_FACE:
+                draft = draft.annotated(file, "").switched(file, self._has_room())
+            return draft
+
+        self._do(step)
 
     def match_colours(self, wanted: bool) -> None:
         """Take every picture's light to that of the reference, or leave it."""
@@ -130,6 +149,16 @@ class DraftEditor(QObject):
             self.told.emit(f"{title} was not saved. Undo brings it back.")
         self._open, self._look = opened, None
         self._changed()
+
+    def _faceless(self) -> set[str]:
+        """Return the pictures that a character cannot be made of, as far as they were looked at."""
+        if self._look is None:
+            return set()
+        faceless = {verdict.file for verdict in self._look.report.verdicts if verdict.face is None}
+        return {entry.file for entry in self.draft.entries if entry.file in faceless and entry.guides is None}
+
+    def _has_room(self) -> bool:
+        return sum(entry.enabled for entry in self.draft.entries) < MAX_SOURCES
 
     def _do(self, step: Callable[[SetDraft], SetDraft]) -> None:
         try:

@@ -117,6 +117,11 @@ class Studio(DraftEditor):
     def save(self) -> None:
         """Write the set into the library, whole or not at all."""
         opened, draft = self._open, self.draft
+        unusable = [entry.file for entry in draft.entries if entry.enabled and entry.file in self._faceless()]
+        if unusable:
+            words = "Switch it off, or place its landmarks by hand."
+            self.told.emit(f"Not saved: no face was found in {', '.join(unusable)}. {words}")
+            return
         name = opened.home or free_set_name(draft.name)
 
         def work(_advance: Advance) -> None:

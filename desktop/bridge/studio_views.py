@@ -19,6 +19,7 @@ from engine.consent import Consent, parse_until
 from engine.sets import coverage
 from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS
 from engine.sets.draft import SetDraft
+from engine.sources.guides import GuidePoints
 from engine.sources.manifest import Crop
 
 if TYPE_CHECKING:  # they pull the engine's libraries, which a window that opens does not wait for
@@ -75,7 +76,8 @@ class PictureView:
     """One picture. image: all of it. box: the portrait's, None while unknown. by_hand: whether the user set the box.
 
     words: what it shows. flags: what is wrong. portrait, rebuilt: as the model sees it, and made of the others;
-    rebuilt_db: how near the two are on the face, NaN while unknown. has_face: landmarks are known.
+    rebuilt_db: how near the two are on the face, NaN while unknown. has_face: landmarks are known. landmarks: (478, 3)
+    as found or placed, x and y in shares of the picture, z in shares of its width. guides: what was placed by hand.
     """
 
     file: str
@@ -91,6 +93,8 @@ class PictureView:
     rebuilt: QImage | None = None
     rebuilt_db: float = float("nan")
     has_face: bool = True
+    landmarks: NDArray[np.float32] | None = None
+    guides: GuidePoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class StudioView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What was found in one version of a draft. images, rebuilt: by the bytes of a picture's file.
+    """What was found in one version of a draft. images, rebuilt: by the bytes of a picture's file; landmarks: by name.
 
     rebuilt may be of an older version: what the others make of a picture changes little with one more or less.
     """
@@ -143,6 +147,7 @@ class Look:
     boxes: Mapping[str, Crop]
     images: Mapping[bytes, QImage] = field(default_factory=dict)
     rebuilt: Mapping[bytes, Rebuilt] = field(default_factory=dict)
+    landmarks: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def image_of(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None, *, side_px: int = _PREVIEW_PX) -> QImage:
@@ -210,7 +215,14 @@ def _picture(
     image = look.images.get(data) if look is not None else None
     box = entry.crop or (look.boxes.get(entry.file) if look is not None else None)
     plain = PictureView(
-        entry.file, entry.enabled, reference, entry.crop is not None, image=image, box=box, notes=entry.notes
+        entry.file,
+        entry.enabled,
+        reference,
+        entry.crop is not None,
+        image=image,
+        box=box,
+        notes=entry.notes,
+        guides=entry.guides,
     )
     if verdict is None or look is None or look.draft.files.get(entry.file) is not data:
         return plain
@@ -229,6 +241,8 @@ def _picture(
         rebuilt=image_of(rebuilt.rgb) if rebuilt is not None else None,
         rebuilt_db=rebuilt.psnr_face_db if rebuilt is not None else float("nan"),
         has_face=verdict.face is not None,
+        landmarks=look.landmarks.get(entry.file),
+        guides=entry.guides,
     )
 
 

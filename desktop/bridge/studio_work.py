@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
 from desktop.bridge.jobs import Advance
@@ -90,7 +92,13 @@ def look_at(draft: SetDraft, before: Look | None, advance: Advance, *, warper: W
     rebuilt = {draft.files[v.file]: v.rebuilt for v in report.verdicts if v.rebuilt is not None}
     if warper is None and before is not None:
         rebuilt = {data: one for data, one in before.rebuilt.items() if data in images}
-    return Look(draft, report, _boxes(draft, analysed), images, rebuilt)
+    landmarks = {file: _shares(found) for file, found in analysed.items() if isinstance(found, AnalysedPicture)}
+    return Look(draft, report, _boxes(draft, analysed), images, rebuilt, landmarks)
+
+
+def _shares(found: AnalysedPicture) -> NDArray[np.float32]:
+    width, height = found.picture.size_wh
+    return found.landmarks_px / np.array([width, height, width], np.float32)
 
 
 def _boxes(draft: SetDraft, analysed: Mapping[str, AnalysedPicture | SourceError]) -> dict[str, Crop]:

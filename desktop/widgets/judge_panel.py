@@ -78,7 +78,7 @@ class PicturePanel(QWidget):
         self.used.clicked.connect(lambda on: self.switched.emit(self._file, on))
         self.refer = button("Reference", lambda: self.referred.emit(self._file), hint="Measure the others from it (R)")
         self.uncrop = button("Crop automatically", lambda: self.uncropped.emit(self._file))
-        self.guides = button("Place landmarks…", lambda: self.guides_wanted.emit(self._file))
+        self.guides = button("Landmarks…", lambda: self.guides_wanted.emit(self._file))
         self.remove = button("Remove", lambda: self.removed.emit(self._file), hint="Take it out of the set (Delete)")
         self.test = button("Rebuild from the others", self.test_wanted.emit, hint="How well do the others know it?")
         self.pair = RebuiltPair()
@@ -115,7 +115,6 @@ class PicturePanel(QWidget):
         self.used.setChecked(view.enabled)
         self.refer.setEnabled(not view.reference)
         self.uncrop.setVisible(view.by_hand)
-        self.guides.setVisible(not view.has_face)
         self.pair.show_pair(view)
 
 

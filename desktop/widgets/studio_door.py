@@ -16,15 +16,17 @@ from desktop.bridge.heat import HeatMap
 from desktop.bridge.shelf import Shelf
 from desktop.bridge.studio import Studio
 from desktop.controller import Controller
+from desktop.notice import Notice
 from desktop.settings import AppSettings
 from desktop.theme import theme_named
 from desktop.widgets.coach_page import CoachPage
 from desktop.widgets.gallery_bar import GalleryBar
+from desktop.widgets.guide_page import GuidePage
 from desktop.widgets.heat_panel import HeatPanel
 from desktop.widgets.live_page import LivePage
 from desktop.widgets.studio_page import StudioPage
 from desktop.widgets.studio_presenter import StudioPresenter
-from desktop.words import Tone
+from desktop.words import Tone, error_words
 from engine.errors import PuppeteerError
 
 if TYPE_CHECKING:
@@ -63,10 +65,13 @@ class StudioDoor(QObject):
         live.add_panel("sources", "Where pixels come from", self.heat_panel)
         self.coach = Coach(lambda: controller.settings.camera, self)
         self.coach_page = CoachPage()
-        pages.addWidget(self.coach_page)
+        self.guide_page = GuidePage()
+        for each in (self.coach_page, self.guide_page):
+            pages.addWidget(each)
         self._wire()
         self._wire_heat()
         self._wire_coach()
+        self._wire_guides()
         QShortcut(QKeySequence("Ctrl+H"), parent, lambda: self._switch_heat(not self.heat.wanted))
         shortcut = QShortcut(QKeySequence("Ctrl+Shift+N"), parent, self.open_new)
         shortcut.setAutoRepeat(False)
@@ -148,6 +153,23 @@ class StudioDoor(QObject):
         coach.taken.connect(self._keep_taken)
         coach.failed.connect(page.say)
 
+    def _wire_guides(self) -> None:
+        page, studio = self.guide_page, self.studio
+        studio.shown.connect(page.show_set)
+        studio.failed.connect(lambda error: page.notices.show_notice(Notice(error_words(error), Tone.BAD)))
+        self.presenter.guides_wanted.connect(self.open_guides)
+        page.guided.connect(studio.guide)
+        page.undo.connect(studio.undo)
+        page.redo.connect(studio.redo)
+        page.closed.connect(self.open)
+        page.canvas.refused.connect(lambda why: page.notices.show_notice(Notice(why, Tone.WARN)))
+
+    def open_guides(self, file: str) -> None:
+        """Show the landmark editor with this picture."""
+        self.guide_page.show_set(self.studio.view)
+        self._pages.setCurrentWidget(self.guide_page)
+        self.guide_page.open(file)
+
     def open_coach(self) -> None:
         """Show the coach; it asks for what the set lacks."""
         self.coach_page.begin()
@@ -180,4 +202,6 @@ class StudioDoor(QObject):
             self._controller.tell_error(error)
 
     def _show_settings(self, settings: AppSettings) -> None:
-        self.page.show_theme(theme_named(settings.theme))
+        theme = theme_named(settings.theme)
+        self.page.show_theme(theme)
+        self.guide_page.notices.show_theme(theme)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from desktop.bridge.studio import Studio
@@ -16,7 +16,13 @@ __all__ = ["StudioPresenter"]
 
 
 class StudioPresenter(QObject):
-    """Joins a page and a studio."""
+    """Joins a page and a studio.
+
+    Signals:
+        guides_wanted(str): the user wants to place this picture's landmarks by hand.
+    """
+
+    guides_wanted = Signal(str)
 
     def __init__(self, page: StudioPage, studio: Studio, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -53,6 +59,7 @@ class StudioPresenter(QObject):
         page.pictures.moved.connect(studio.move)
         page.pictures.picked.connect(self._look_at)
         page.picture.uncropped.connect(lambda file: studio.crop(file, None))
+        page.picture.guides_wanted.connect(self.guides_wanted)
         page.picture.test_wanted.connect(studio.test)
         page.crop.cropped.connect(studio.crop)
         page.coverage.picked.connect(page.pictures.pick)
