@@ -52,7 +52,7 @@ class GuideCanvas(QWidget):
         super().__init__()
         self.setAccessibleName("Landmarks of the picture")
         self.setAccessibleDescription(
-            "Page Up and Page Down choose a guide point, the arrow keys move it, with Control all of them; < and > change "
+            "Page Up and Page Down choose a guide point, the arrow keys move it, with Control all; < and > change "
             "their size, [ and ] turn them; plus and minus zoom, 0 shows the face."
         )
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -18,7 +18,7 @@ __all__ = ["GuidePage"]
 _MOST_DEG = 60.0
 _HELP = (
     "Drag the points onto the eyes, nose, mouth and chin; the rest of the face follows. Left and right are the "
-    "character's own. The wheel zooms, dragging beside the points moves the picture. All points together: Shift and drag "
+    "character's own. The wheel zooms, dragging beside the points moves the picture. All points: Shift and drag "
     "moves, Ctrl and wheel resizes, Alt and wheel turns them."
 )
 
