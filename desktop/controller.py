@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the window asks for, in one place: run, settings, outputs, safety. Widgets call it and listen to its signals.
 
-GUI thread only. Everything slow (libraries, models, cameras, drivers, files) happens in `Tasks`; what is newest is
-taken from the engine's slots when its doorbell rings. Only sealed frames (`OutputFrame`) are ever given out as output.
-The parts: `run` (a session's life), `keeper` (settings), `shown` (what may be seen; the panic key), `characters`
-(source sets and quick keys), `calibration`, `outputs` (virtual camera, recording).
+GUI thread only; what is slow happens in `Tasks`. Only sealed frames (`OutputFrame`) are ever given out as output. The
+parts: `run` (a session's life), `keeper` (settings), `shown` (what may be seen; the panic key), `characters` (source
+sets, quick keys), `calibration`, `engines` (GPU engines), `outputs` (virtual camera, recording).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from desktop.bridge.outputs_owner import OutputsOwner
 from desktop.bridge.session import Session, SessionRequest, check_background
 from desktop.calibration import Calibration
 from desktop.characters import Characters
+from desktop.engines import Engines
 from desktop.gauge import Gauge
 from desktop.notice import Notice
 from desktop.run import Run
@@ -64,9 +64,8 @@ class Controller(QObject):
         self.outputs = OutputsOwner(self.tasks, self)
         self.calibration = Calibration(self.run, self.keeper, self.tasks, self)
         self.characters = Characters(self.run, self.keeper, self.tasks, self)
-        self.gauge = Gauge(
-            self.run, wanted_fps=lambda: self.settings.live.output.fps, state=lambda: self.current, parent=self
-        )
+        self.engines = Engines(self.run, self.keeper, self.tasks, self)
+        self.gauge = Gauge(self.run, self.keeper, self.shown, self)
         self._wire()
 
     def _wire(self) -> None:
@@ -84,8 +83,8 @@ class Controller(QObject):
         self.gauge.figures.connect(self.figures)
         characters.shown.connect(self.set_shown)
         characters.loading.connect(self.set_loading)
-        characters.told.connect(self.tell)
-        self.outputs.told.connect(self.tell)
+        for teller in (characters, self.outputs, self.engines):
+            teller.told.connect(self.tell)
         self.keeper.changed.connect(self._settings_changed)
         for part in (run, characters, self.keeper, self.outputs, self.calibration):
             part.failed.connect(self.tell_error)
@@ -147,10 +146,9 @@ class Controller(QObject):
             self.run.end()
 
     def _request(self) -> SessionRequest:
-        now, lent = self.settings, self.outputs.lent()
-        return SessionRequest(
-            now.camera, now.source_set, now.model, now.backend, self.live, now.person, lent, self._monitored
-        )
+        now, lent, live, seen = self.settings, self.outputs.lent(), self.live, self._monitored
+        backend = self.engines.backend_for(now)
+        return SessionRequest(now.camera, now.source_set, now.model, backend, live, now.person, lent, seen)
 
     def _opened(self, session: Session) -> None:
         """Catch up with what was changed while the libraries loaded."""
@@ -275,16 +273,17 @@ class Controller(QObject):
 
     def close(self) -> None:
         """End everything, waiting for it; the last call."""
-        if self._closed:
+        closed, self._closed = self._closed, True
+        if closed:
             return
-        self._closed = True
         self.calibration.cancel()
         self.keeper.close()
+        self.engines.close()
         self.run.close(wait=self.tasks.close)
         self.outputs.close()
 
     def _hear(self, event: PipelineEvent) -> None:
-        if (said := event_words(event)) is not None:
+        if not self.engines.hear(event) and (said := event_words(event)) is not None:
             self.tell(*said)
         self.calibration.hear(event)
         if isinstance(event, SourceSetReady):

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop.figures import FigureMeter
 from desktop.run import Run
-from engine.state import Phase, PipelineState
+from desktop.settings_keeper import SettingsKeeper
+from desktop.shown import Shown
+from engine.state import Phase
 
 __all__ = ["Gauge"]
 
@@ -19,25 +19,15 @@ _POLL_MS = 500
 class Gauge(QObject):
     """Measures while a session is live.
 
-    Args:
-        wanted_fps: says the rate that is asked for. state: says what the window shows.
-
     Signals:
         figures(Figures): how the run does.
     """
 
     figures = Signal(object)
 
-    def __init__(
-        self,
-        run: Run,
-        *,
-        wanted_fps: Callable[[], float],
-        state: Callable[[], PipelineState],
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, run: Run, keeper: SettingsKeeper, shown: Shown, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._run, self._wanted_fps, self._state = run, wanted_fps, state
+        self._run, self._keeper, self._shown = run, keeper, shown
         self._meter = FigureMeter()
         self._timer = QTimer(self, interval=_POLL_MS)
         self._timer.timeout.connect(self._measure)
@@ -46,7 +36,7 @@ class Gauge(QObject):
         run.ending.connect(self._timer.stop)
 
     def _measure(self) -> None:
-        session, state = self._run.session, self._state()
+        session, state = self._run.session, self._shown.now
         if session is not None and state.live:
-            steady = state.phase is Phase.RUNNING
-            self.figures.emit(self._meter.measure(session.stats(), wanted_fps=self._wanted_fps(), steady=steady))
+            steady, fps = state.phase is Phase.RUNNING, self._keeper.now.live.output.fps
+            self.figures.emit(self._meter.measure(session.stats(), wanted_fps=fps, steady=steady))

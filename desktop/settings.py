@@ -35,12 +35,13 @@ __all__ = [
     "load_app_settings",
     "save_app_settings",
     "settings_path",
+    "with_own",
 ]
 
 VERSION = 1
 PROFILE_KEYS = tuple(range(1, 10))
 THEMES = ("dark", "light")
-_OWN = ("window", "accepted", "camera", "microphone", "device", "recordings")  # means nothing on another machine
+_OWN = ("window", "accepted", "camera", "microphone", "device", "virtual_camera", "recordings")  # this machine's
 
 T = TypeVar("T")
 
@@ -153,8 +154,7 @@ def export_settings(settings: AppSettings, path: Path) -> None:
     Raises:
         InvalidSetting: the file cannot be written.
     """
-    defaults = AppSettings()
-    save_app_settings(replace(settings, **{name: getattr(defaults, name) for name in _OWN}), path)
+    save_app_settings(with_own(settings, AppSettings()), path)
 
 
 def import_settings(path: Path, *, current: AppSettings) -> AppSettings:
@@ -169,7 +169,12 @@ def import_settings(path: Path, *, current: AppSettings) -> AppSettings:
         raise InvalidSetting(
             f"The file cannot be read: {error.strerror or error} ({path}).", hint="Choose another file."
         ) from error
-    return replace(read, **{name: getattr(current, name) for name in _OWN})
+    return with_own(read, current)
+
+
+def with_own(settings: AppSettings, current: AppSettings) -> AppSettings:
+    """Return settings with consent and what is this machine's own taken from those in force."""
+    return replace(settings, **{name: getattr(current, name) for name in _OWN})
 
 
 def _read(path: Path) -> AppSettings:

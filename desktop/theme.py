@@ -167,6 +167,9 @@ QComboBox::down-arrow {{ image: none; }}
 QToolButton::menu-indicator {{ image: none; }}
 QComboBox QAbstractItemView {{ background: {t.panel}; border: 1px solid {t.line}; padding: 4px;
     selection-background-color: {t.accent}; selection-color: {t.on_accent}; outline: none; }}
+QProgressBar {{ background: {t.well}; border: 1px solid {t.line}; border-radius: 8px; color: {t.text};
+    text-align: center; min-height: 22px; }}
+QProgressBar::chunk {{ background: {t.accent}; border-radius: 7px; }}
 QSlider {{ min-height: 18px; background: transparent; border: 1px solid transparent; border-radius: 6px; }}
 QSlider:focus {{ border-color: {t.accent}; }}
 QSlider::groove:horizontal {{ height: 4px; background: {t.line}; border-radius: 2px; }}

@@ -97,7 +97,9 @@ def chip_for(state: PipelineState) -> Chip:
     if state.phase is not Phase.DEGRADED:
         return _PHASES[state.phase]
     reasons = state.reasons
-    words = "; ".join(_REASONS.get(reason, reason) for reason in reasons if reason != states.BLANKED)
+    silent = states.CAMERA_LOST in reasons or states.CAMERA_STALLED in reasons
+    hushed = (states.BLANKED, states.TRACKING_LOST) if silent else (states.BLANKED,)  # no camera, no face
+    words = "; ".join(_REASONS.get(reason, reason) for reason in reasons if reason not in hushed)
     if states.BLANKED in reasons:
         return Chip("HIDDEN", Tone.WARN, "the holding card is shown until you choose Show again")
     if {states.CAMERA_LOST, states.ENGINE_RECOVERING, "virtual camera lost"} & set(reasons):

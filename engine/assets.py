@@ -43,5 +43,7 @@ def load_canonical_face() -> NDArray[np.float32]:
     Shapes:
         returns: (478, 3) float32, read-only; y down, z away from the viewer, centred, unit RMS radius.
     """
-    face: NDArray[np.float32] = np.load(asset_path("models", "canonical_face.npy")).astype(np.float32)
+    face: NDArray[np.float32] = np.load(asset_path("models", "canonical_face.npy"), allow_pickle=False).astype(
+        np.float32
+    )
     return freeze(face)

@@ -21,7 +21,6 @@ __all__ = [
     "UNTIL_WITHDRAWN",
     "Consent",
     "Noted",
-    "has_consent",
     "parse_until",
     "recording_notes",
     "require_consent",
@@ -141,15 +140,6 @@ def require_consent(source_set: Noted, now: datetime.datetime) -> None:
             name,
             "expired",
         )
-
-
-def has_consent(source_set: Noted, now: datetime.datetime) -> bool:
-    """Return whether `require_consent` would let the set pass; travels with every frame as `OutputFrame.consented`."""
-    try:
-        require_consent(source_set, now)
-    except ConsentMissing:
-        return False
-    return True
 
 
 def recording_notes(source_set: Noted) -> Mapping[str, str]:

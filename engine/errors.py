@@ -4,13 +4,13 @@
     PuppeteerError(Exception)            message, hint, fields, exit_code
     ├─ ConfigError         2   UnknownSetting, InvalidSetting, ConfigVersionError
     ├─ SourceError         3   SourceUnreadable, SourceSetEmpty, SourceSetMissing, SourceSetInvalid, SourceSetExists,
-    │                          TooManySources, NoFaceInSource, PackInvalid
+    │                          TooManySources, NoFaceInSource, ConsentMissing, PackInvalid
     ├─ DriverError         4   DriverUnreadable, NoFaceInDriver, CalibrationRejected
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
     │  ├─ MicrophoneMissing 5
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
-    │                          ConsentMissing
+    │                          SigningFailed
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
     │                          PrecisionLost
@@ -64,6 +64,7 @@ __all__ = [
     "PuppeteerError",
     "ShapeError",
     "ShapeOutsideProfile",
+    "SigningFailed",
     "SinkError",
     "SourceError",
     "SourceSetEmpty",
@@ -142,6 +143,10 @@ class SourceSetInvalid(SourceError):
 
 class SourceSetExists(SourceError):
     """A set of this name is there already and is not replaced unasked."""
+
+
+class ConsentMissing(SourceError):
+    """A source set without a complete, valid consent note was to go to a virtual camera."""
 
 
 class TooManySources(SourceError):
@@ -232,8 +237,8 @@ class DiskFull(SinkError):
     """The disk filled up while recording; what was written so far plays."""
 
 
-class ConsentMissing(SinkError):
-    """A character without a consent note does not reach a virtual camera, which shows the holding card instead."""
+class SigningFailed(SinkError):
+    """A recording or picture is complete and marked, but could not be signed."""
 
 
 class EngineError(PuppeteerError):

@@ -22,8 +22,8 @@ import numpy as np
 from engine.clock import Clock, SystemClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings
-from engine.consent import has_consent
-from engine.errors import CalibrationRejected, InferenceFailed
+from engine.consent import require_consent
+from engine.errors import CalibrationRejected, ConsentMissing, InferenceFailed, InvalidSetting
 from engine.events import (
     Calibrated,
     CalibrationFailed,
@@ -40,7 +40,7 @@ from engine.stats import StageTimes
 from engine.track.base import Tracker
 from engine.track.calibration import Calibrator, Neutral, rescale_neutral
 from engine.track.drift import DriftWatch
-from engine.types import Frame, OutputFrame, SourceSet, TrackedMotion
+from engine.types import Frame, Origin, OutputFrame, SourceSet, TrackedMotion
 from engine.warp.base import NeedsPortrait, ShowsSources
 from engine.warp.heat import tint
 
@@ -60,10 +60,8 @@ class Renderer:
         clock: stamps `OutputFrame.rendered_ns`. Hold and fade follow the frames' own `captured_ns`, so that a file
             read at any speed looks the same.
         spares: how to make tracker and warper anew, see `repair`.
+        origin: which model renders, for signatures; the set's consent class is added with each set.
 
-    Attributes:
-        monitor: see `Monitor`. shows_sources: draw the character in the colours of the pictures its pixels come from
-            (`engine.warp.heat`), between two frames; set it on the render thread.
     Thread: one thread at a time (`prepare` excepted); that thread owns the GPU.
     """
 
@@ -77,6 +75,7 @@ class Renderer:
         settings: LiveSettings | None = None,
         clock: Clock | None = None,
         spares: Spares | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self._tracker, self._retargeter, self._warper, self._compositor = tracker, retargeter, warper, compositor
         self._clock: Clock = clock or SystemClock()
@@ -86,8 +85,8 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
-        self.shows_sources = False
         self.cut_out = False  # whether the pictures have no background of their own
+        self._heat: ShowsSources | None = None
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -96,7 +95,7 @@ class Renderer:
         self._calibrator: Calibrator | None = None
         self._keeps_trying = False
         self._drift = DriftWatch()
-        self._standby = Standby(self._settings, self._clock)
+        self._standby = Standby(self._settings, self._clock, origin=origin)
         self._frame_wh: tuple[int, int] | None = None
         self._face_found: bool | None = None
         self.set_settings(self._settings)
@@ -131,11 +130,6 @@ class Renderer:
         """Whether the model looks at the driving picture itself, the neutral one included."""
         return self._reader is not None
 
-    @property
-    def can_show_sources(self) -> bool:
-        """Whether the model can tell which picture each pixel came from; `shows_sources` has no effect otherwise."""
-        return isinstance(self._warper, ShowsSources)
-
     def set_settings(self, settings: LiveSettings) -> None:
         """Use other settings from the next frame on.
 
@@ -165,9 +159,9 @@ class Renderer:
         images = prepared.source_set.images
         self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
+        self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
-        self._source_set = prepared.source_set
-        self._consented = has_consent(prepared.source_set, datetime.datetime.now())
+        self._source_set, self._consented = prepared.source_set, _has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -177,6 +171,18 @@ class Renderer:
             SourceError: the set cannot be used; the old one stays.
         """
         self.use(self.prepare(source_set))
+
+    def show_sources(self, wanted: bool) -> None:
+        """Draw the character in the colours of the pictures its pixels come from (`engine.warp.heat`), or as it is.
+
+        Raises:
+            InvalidSetting: the model cannot say where its pixels come from.
+        """
+        heat = self._warper if isinstance(self._warper, ShowsSources) and not self._warper.repaints else None
+        if wanted and heat is None:
+            what = "This model draws pixels of its own, so there is no map of the pictures they come from."
+            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
+        self._heat = heat if wanted else None
 
     def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
         """Measure motion from this rest pose from the next frame on; ends a calibration.
@@ -203,21 +209,37 @@ class Renderer:
         self._tracker.reset()
         self._forget_motion()
 
-    def repair(self, stage: str) -> None:
+    def repair(self, stage: str, *, lost: bool = False) -> None:
         """Make the stage anew that has failed; neutral, character, settings and the held picture stay.
 
         A model that looks at the driving picture takes its neutral from the next frame then.
 
+        Args:
+            lost: what is there cannot work again, and may hold the memory that the new one needs: it goes first.
+
         Raises:
-            EngineError: it cannot be made again, and goes on being broken.
+            EngineError: it cannot be made again; the old one stays, unless it was lost.
         """
         if stage == "track" and self._spares.tracker is not None:
             broken_tracker, self._tracker = self._tracker, self._spares.tracker()
             _close_broken(broken_tracker)
         elif stage == "warp" and self._spares.warper is not None:
-            # The broken one goes first: its memory may be what the new one lacks.
-            _close_broken(self._warper)
-            self._take_warper(self._spares.warper())
+            if lost:
+                _close_broken(self._warper)
+            warper = self._spares.warper()
+            try:
+                prepared = warper.prepare(self._source_set) if self._source_set is not None else None
+            except Exception:
+                _close_broken(warper)
+                raise
+            if not lost:
+                _close_broken(self._warper)
+            self._warper = warper
+            self._reader = warper if isinstance(warper, NeedsPortrait) else None
+            if self._reader is not None:
+                self._reader.set_motion(self._settings.motion.motion)
+            if prepared is not None:
+                warper.use(prepared)
         self._forget_motion()
 
     def render(self, frame: Frame) -> OutputFrame:
@@ -251,8 +273,8 @@ class Renderer:
         retargeted_ns = time.perf_counter_ns()
         self.stage = "warp"
         portrait = self._warper.warp(query)
-        if self.shows_sources and isinstance(self._warper, ShowsSources):
-            portrait = replace(portrait, rgba=tint(portrait.rgba, self._warper.source_shares()))
+        if self._heat is not None:
+            portrait = replace(portrait, rgba=tint(portrait.rgba, self._heat.source_shares()))
         warped_ns = time.perf_counter_ns()
         self.stage = "compose"
         picture = self._compositor.compose(portrait)
@@ -287,14 +309,6 @@ class Renderer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _take_warper(self, warper: PortraitWarper) -> None:
-        self._warper = warper
-        self._reader = warper if isinstance(warper, NeedsPortrait) else None
-        if self._reader is not None:
-            self._reader.set_motion(self._settings.motion.motion)
-        if self._source_set is not None:
-            warper.use(warper.prepare(self._source_set))
 
     def _blank(self, at_ns: int) -> OutputFrame:
         self.last_timings = StageTimes()
@@ -350,6 +364,14 @@ class Renderer:
         if neutral is not None:
             self.set_neutral(neutral, frame=frame)
             self.listener(Calibrated(self._clock.now_ns()))
+
+
+def _has_consent(source_set: SourceSet) -> bool:
+    try:
+        require_consent(source_set, datetime.datetime.now().astimezone())
+    except ConsentMissing:
+        return False
+    return True
 
 
 def _close_broken(part: Tracker | PortraitWarper) -> None:

@@ -34,6 +34,12 @@ class _Handover(Generic[T]):
         with self._changed:
             return self._dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many items nobody has read yet."""
+        with self._changed:
+            return len(self._items)
+
     def get(self, timeout_s: float | None = None) -> T | None:
         """Take the oldest item; wait for one if there is none.
 

@@ -43,6 +43,10 @@ class PortraitWarper(Protocol):
     """What the renderer needs of a warper; one that is a `NeedsPortrait` too gets the driving portrait with a query."""
 
     @property
+    def side_px(self) -> int:
+        """Side R of the portraits."""
+
+    @property
     def description(self) -> str:
         """Model and back-end in one line."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.clock import NS_PER_S, Clock
 from engine.compose.compositor import cross_fade
 from engine.config import LiveSettings
-from engine.types import Composite, OutputFrame
+from engine.types import Composite, Origin, OutputFrame
 from engine.watermark.card import draw_card
 from engine.watermark.gate import seal
 
@@ -28,10 +28,14 @@ class Standby:
     """Holds the last canvas with the character, and mixes it with the card by how long ago it was new.
 
     Thread: as the renderer that owns it.
+
+    Attributes:
+        origin: which model and whose consent class the frames are sealed with, for signatures.
     """
 
-    def __init__(self, settings: LiveSettings, clock: Clock) -> None:
+    def __init__(self, settings: LiveSettings, clock: Clock, *, origin: Origin | None = None) -> None:
         self._settings, self._clock = settings, clock
+        self.origin = origin or Origin()
         self._picture: Composite | None = None  # unmarked
         self._consented = False  # whether that picture may be shown to others
         self._tracked_ns = 0
@@ -105,4 +109,5 @@ class Standby:
             corner=look.watermark_corner,
             style=look.watermark_style,
             consented=consented,
+            origin=self.origin,
         )

@@ -53,13 +53,15 @@ class PipelineStats:
     """One look at a running pipeline.
 
     stages: per stage name. frame_age: per sink name, from capture to the end of `send`. delivered: frames per sink.
-    dropped: frames lost per hand-over name. fps: frames per second per sink, over the window.
+    dropped: frames lost per hand-over name. waiting: frames in each hand-over now. fps: frames per
+    second per sink, over the window.
     """
 
     stages: Mapping[str, Spread] = field(default_factory=dict)
     frame_age: Mapping[str, Spread] = field(default_factory=dict)
     delivered: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
     fps: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -113,8 +115,10 @@ class StatsCollector:
             self._stages.pop(f"sink {sink}", None)
             self._delivered.pop(sink, None)
 
-    def snapshot(self, *, dropped: Mapping[str, int] | None = None) -> PipelineStats:
-        """Return the figures so far; `dropped` comes from whoever owns the slots."""
+    def snapshot(
+        self, *, dropped: Mapping[str, int] | None = None, waiting: Mapping[str, int] | None = None
+    ) -> PipelineStats:
+        """Return the figures so far; `dropped` and `waiting` come from whoever owns the slots."""
         with self._lock:
             stages = {name: list(values) for name, values in self._stages.items()}
             ages = {name: list(values) for name, values in self._ages.items()}
@@ -125,6 +129,7 @@ class StatsCollector:
             frame_age={name: spread_of(values) for name, values in ages.items()},
             delivered=delivered,
             dropped=dict(dropped or {}),
+            waiting=dict(waiting or {}),
             fps={name: _rate(values) for name, values in arrivals.items()},
         )
 

@@ -17,6 +17,7 @@ from engine.state import PipelineState
 
 __all__ = ["Status"]
 
+_MOST_WARNED = 256
 _WARN_EVERY_NS = NS_PER_S  # the same trouble is told once a second at most
 
 
@@ -67,8 +68,10 @@ class Status:
         """Tell of a trouble that does not end the run. where: stage or sink."""
         now_ns = self._clock.now_ns()
         with self.lock:
-            key = f"{where} {type(error).__name__}"
+            key = f"{where} {type(error).__name__} {error}"
             if now_ns - self._warned_ns.get(key, -_WARN_EVERY_NS) < _WARN_EVERY_NS:
                 return
+            if len(self._warned_ns) >= _MOST_WARNED:  # sentences with numbers in them must not add up
+                self._warned_ns.clear()
             self._warned_ns[key] = now_ns
         self.events.post(Warned(now_ns, where, error))

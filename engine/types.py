@@ -25,6 +25,7 @@ __all__ = [
     "Composite",
     "Frame",
     "MonitorView",
+    "Origin",
     "OutputFrame",
     "Query",
     "Seal",
@@ -203,10 +204,28 @@ class Composite:
             _check("Composite.alpha", self.alpha, self.rgb.shape[:2], np.uint8)
 
 
-class Seal:
-    """Proof of a watermark. Only `engine.watermark.gate` may make one; a contract test holds every module to it."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made a frame's character; goes into signatures, so it names nobody.
 
-    __slots__ = ()
+    model, model_sha256: the warping model and the hash of its files. consent: the class of the source set's consent
+    note, such as "synthetic", never its text.
+    """
+
+    model: str = ""
+    model_sha256: str = ""
+    consent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Proof of both watermarks. Only `engine.watermark.gate` may make one; a contract test holds every module to it.
+
+    payload: what the invisible mark says, as bytes (product, version, run). origin: see `Origin`.
+    """
+
+    payload: bytes
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

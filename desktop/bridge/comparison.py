@@ -14,7 +14,7 @@ from desktop.bridge.outputs import free_name
 from desktop.bridge.session import camera_spec
 from engine.runtime.manifest import list_models, load_manifest
 
-__all__ = ["CompareRun", "compared_models"]
+__all__ = ["CompareRun", "compared_models", "live_models"]
 
 COMPARED_S = 6.0
 _ORDER = ("fomm", "fv2v", "implicit_warp_paper", "implicit_warp")
@@ -29,6 +29,17 @@ def compared_models() -> tuple[str, ...]:
     manifests = [load_manifest(name) for name in list_models()]
     best = {each.model: each for each in sorted(manifests, key=lambda each: -each.side_px)}
     return tuple(best[kind].name for kind in _ORDER if kind in best)
+
+
+def live_models(chosen: str) -> tuple[str, ...]:
+    """Return the models of a live comparison: FOMM, fv2v and Implicit Warping, the last as chosen where it is one."""
+    manifests = {name: load_manifest(name) for name in list_models()}
+    own = chosen if chosen in manifests and manifests[chosen].model == "implicit_warp" else ""
+    return tuple(
+        own if manifests[name].model == "implicit_warp" and own else name
+        for name in compared_models()
+        if manifests[name].model != "implicit_warp_paper"
+    )
 
 
 def _compare(source_set: str, camera: str, out: Path, advance: Callable[[int, int | None], None]) -> Path:

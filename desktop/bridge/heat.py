@@ -14,7 +14,7 @@ from desktop.bridge.session import Session
 from desktop.bridge.studio_views import image_of
 from engine.errors import InvalidSetting
 from engine.types import SourceSet
-from engine.warp.heat import legend
+from engine.warp.heat import PALETTE
 
 if TYPE_CHECKING:
     from engine.renderer import Renderer
@@ -50,7 +50,8 @@ class HeatMap(QObject):
         self._bell.answered.connect(self._take)
         self._session: Session | None = None
         self._wanted = False
-        self._found: tuple[SourceSet | None, bool] = (None, True)
+        self._found: SourceSet | None = None
+        self._refused: InvalidSetting | None = None
         self._told_for: SourceSet | None = None
 
     @property
@@ -78,8 +79,11 @@ class HeatMap(QObject):
         wanted = self._wanted
 
         def command(renderer: Renderer) -> None:
-            renderer.shows_sources = wanted
-            self._found = (renderer.source_set, renderer.can_show_sources)
+            try:
+                renderer.show_sources(wanted)
+            except InvalidSetting as error:
+                self._refused = error
+            self._found = renderer.source_set
             self._bell.ring()
 
         self._session.pipeline.command(command)
@@ -90,25 +94,23 @@ class HeatMap(QObject):
         self._bell.close()
 
     def _take(self) -> None:
-        source_set, able = self._found
+        source_set, refused = self._found, self._refused
         if self._session is None or source_set is None:
             return
-        if self._wanted and not able:
-            self._wanted = False
-            what = "This model cannot tell which picture a pixel comes from."
-            self.failed.emit(InvalidSetting(what, hint="Choose one called Implicit Warping in the Model panel."))
+        if refused is not None:
+            self._wanted, self._refused = False, None
+            self.failed.emit(refused)
         if source_set is self._told_for:
             return
         self._told_for = source_set
-        colours = legend([image.name for image in source_set.images])
         smooth, kept = Qt.TransformationMode.SmoothTransformation, Qt.AspectRatioMode.KeepAspectRatio
         self.shown.emit(
             [
                 SourceColour(
-                    name,
-                    "#{:02x}{:02x}{:02x}".format(*rgb),
+                    image.name,
+                    "#{:02x}{:02x}{:02x}".format(*PALETTE[number % len(PALETTE)]),
                     image_of(image.rgb).scaled(_THUMB_PX, _THUMB_PX, kept, smooth),
                 )
-                for (name, rgb), image in zip(colours, source_set.images, strict=True)
+                for number, image in enumerate(source_set.images)
             ]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
     from engine.sinks.mp4 import Mp4Sink
     from engine.sinks.virtual_camera import VirtualCameraSink
 
-__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot", "try_virtual_camera"]
-
-_TEST_S = 3.0
-_TEST_STEP_S = 0.1
+__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot"]
 
 
 class Vcam(enum.Enum):
@@ -52,23 +50,13 @@ def open_virtual_camera(output: OutputSettings, device: str) -> VirtualCameraSin
     return VirtualCameraSink(*output.size_wh, output.fps, device=device or None, card=card(output, "Starting"))
 
 
-def try_virtual_camera(output: OutputSettings, device: str) -> str:
-    """Send a test card for some seconds and return in words what happened.
-
-    Raises:
-        SinkError: the camera cannot be opened, or its driver takes no picture.
-    """
-    with open_virtual_camera(output, device) as sink:
-        picture = card(output, "This is the test picture")
-        ends_s = time.monotonic() + _TEST_S
-        while time.monotonic() < ends_s:
-            sink.send(picture)
-            time.sleep(_TEST_STEP_S)
-        return f"The driver of {sink.device} took the test picture for {_TEST_S:.0f} s. Other programs can choose it."
-
-
-def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -> Mp4Sink:
+def open_recording(
+    folder: Path, output: OutputSettings, microphone: str = "", *, notes: Mapping[str, str] | None = None
+) -> Mp4Sink:
     """Open an MP4 named after the moment, with the sound of a microphone where one is named.
+
+    Args:
+        notes: what its metadata says of the character.
 
     Raises:
         OutputUnwritable: the folder cannot be written. MicrophoneMissing: the microphone cannot be opened; no file is
@@ -77,12 +65,12 @@ def open_recording(folder: Path, output: OutputSettings, microphone: str = "") -
     from engine.sinks.mp4 import Mp4Sink
 
     if not microphone:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, notes=notes)
     from engine.capture.microphone import open_microphone
 
     sound = open_microphone(microphone)
     try:
-        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, sound=sound)
+        return Mp4Sink(free_name(folder, "mp4"), fps=output.fps, live=True, sound=sound, notes=notes)
     except BaseException:
         sound.close()
         raise

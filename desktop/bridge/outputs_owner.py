@@ -17,6 +17,7 @@ from desktop.bridge.doorbell import Tasks
 from desktop.bridge.outputs import Vcam, open_recording, open_virtual_camera, save_snapshot
 from desktop.settings import AppSettings
 from desktop.words import Tone
+from engine.consent import recording_notes
 from engine.errors import Closed, MicrophoneMissing
 from engine.pipeline import Pipeline
 from engine.sinks.base import Sink
@@ -103,6 +104,8 @@ class OutputsOwner(QObject):
         if self._mp4 is not None or self._pipeline is None:
             return
         folder, output, microphone = settings.recordings_folder, settings.live.output, settings.microphone
+        shown = self._pipeline.source_set
+        notes = recording_notes(shown) if shown is not None else {}
 
         def failed(error: BaseException) -> None:
             if microphone and isinstance(error, MicrophoneMissing):
@@ -112,7 +115,10 @@ class OutputsOwner(QObject):
                 self._recording_failed(error)
 
         self._tasks.run(
-            "record", lambda: open_recording(folder, output, microphone), done=self._recording_opened, failed=failed
+            "record",
+            lambda: open_recording(folder, output, microphone, notes=notes),
+            done=self._recording_opened,
+            failed=failed,
         )
 
     def stop_recording(self) -> None:

@@ -54,6 +54,9 @@ class FirstRun(QWidget):
         self.gallery.chosen.connect(self.set_chosen.emit)
         self.accept = Switch("I agree", hint="Needed once, before the first start")
         self.accept.toggled.connect(lambda _on: self._update())
+        self.build = Switch("Build the engine for my NVIDIA GPU meanwhile", hint="Until then the processor is used")
+        self.build.setChecked(True)
+        self.build.hide()
         self.steps = QStackedWidget()
         self.steps.addWidget(
             _step("Who drives? Choose a camera, or the demo clip to try without one.", self.camera, self.picture,
@@ -61,7 +64,9 @@ class FirstRun(QWidget):
         )  # fmt: skip
         self.steps.addWidget(_step("Who do you want to be? It can be changed at any time.", self.gallery))
         statement = [label(f"•  {line}", "", wraps=True) for line in STATEMENT]
-        self.steps.addWidget(_step("Bunraku puts words into a face. Please agree:", *statement, self.accept))
+        self.steps.addWidget(
+            _step("Bunraku puts words into a face. Please agree:", *statement, self.accept, self.build)
+        )
         self.number = label("", "soft")
         self.title = label("", "headline")
         self.back = button("Back", self._back)
@@ -105,6 +110,15 @@ class FirstRun(QWidget):
         """Offer these characters."""
         self.gallery.show_sets(cards)
         self.gallery.show_current(self._set)
+
+    def offer_build(self, offered: bool) -> None:
+        """Offer to build a GPU engine in the background, where there is a GPU without one."""
+        self.build.setVisible(offered)
+
+    @property
+    def build_wanted(self) -> bool:
+        """Whether it was offered and is wanted."""
+        return not self.build.isHidden() and self.build.isChecked()
 
     def _go(self, step: int) -> None:
         self.steps.setCurrentIndex(step)

@@ -6,12 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
 
 from desktop.bridge.session import DEMO_CLIP
 from desktop.widgets.monitor import MonitorPicture
 from desktop.widgets.panels import panel_layout
-from desktop.widgets.parts import Choice, label
+from desktop.widgets.parts import Choice, button, label
 from desktop.widgets.switch import Switch
 from engine.capture.base import CameraInfo
 
@@ -116,16 +116,21 @@ class CameraPanel(QWidget):
 class EnginePanel(QWidget):
     """Which model draws, on what.
 
+    Args:
+        models: (what to show, name). backends: names.
+
     Signals:
-        model_chosen(str), backend_chosen(str): the user chose.
+        model_chosen(str), backend_chosen(str): the user chose. build, cancel_build: engines for the GPU.
     """
 
     model_chosen = Signal(str)
     backend_chosen = Signal(str)
+    build = Signal()
+    cancel_build = Signal()
 
     def __init__(self, models: list[tuple[str, str]], backends: list[str]) -> None:
         super().__init__()
-        self.model = Choice("Model", [(text, name) for name, text in models], hint="What draws the character")
+        self.model = Choice("Model", list(models), hint="What draws the character")
         self.model.chosen.connect(self.model_chosen.emit)
         named = [("Automatic" if name == "auto" else name, name) for name in backends]
         self.backend = Choice("Back-end", list(named), hint="What the model runs on; automatic takes the fastest here")
@@ -136,8 +141,19 @@ class EnginePanel(QWidget):
         layout.addWidget(self.model)
         layout.addWidget(label("Runs on", "soft"))
         layout.addWidget(self.backend)
+        self._engine = label("", "small", wraps=True)
+        self._progress = QProgressBar()
+        self._progress.setRange(0, 1000)
+        self._progress.setAccessibleName("Progress of the build")
+        self.build_button = button("Build the GPU engine", self._build_or_cancel)
         layout.addWidget(self._description)
+        layout.addWidget(label("NVIDIA GPU", "soft"))
+        layout.addWidget(self._engine)
+        layout.addWidget(self._progress)
+        layout.addWidget(self.build_button)
         self._description.hide()
+        self._building = False
+        self.show_building(False)
 
     def show_settings(self, model: str, backend: str) -> None:
         """Show what is chosen; a model that is not shipped here is named all the same."""
@@ -145,6 +161,28 @@ class EnginePanel(QWidget):
             if not choice.show_value(value):
                 choice.addItem(value, value)
                 choice.show_value(value)
+
+    def show_engine(self, text: str, *, can_build: bool) -> None:
+        """Show what there is for the GPU. can_build: a builder is installed."""
+        self._engine.setText(text)
+        self.build_button.setVisible(can_build or self._building)
+
+    def show_building(self, building: bool) -> None:
+        """A build is under way, or no longer."""
+        self._building = building
+        self._progress.setVisible(building)
+        self._progress.setValue(0)
+        text = "Cancel the build" if building else "Build the GPU engine"
+        self.build_button.setText(text)
+        self.build_button.setAccessibleName(text)
+
+    def show_progress(self, part: float, words: str) -> None:
+        """Show how far a build is. part: [0, 1]."""
+        self._progress.setValue(round(part * 1000))
+        self._progress.setFormat(f"{part * 100:.0f} %, {words}")
+
+    def _build_or_cancel(self) -> None:
+        (self.cancel_build if self._building else self.build).emit()
 
     def show_description(self, text: str) -> None:
         """Show the engine's own line about itself."""

@@ -163,8 +163,10 @@ class LivePage(QWidget):
             self.sections["motion"].head, *(each.slider for each in self.motion.sliders.values()), self.motion.mirror,
             self.sections["background"].head, self.background.kind, self.background.colour, self.background.picture,
             self.sections["output"].head, self.output.size_choice, self.output.rate, self.output.corner,
-            self.output.style_choice, self.output.microphone, self.output.folder_button, self.output.help_button,
-            self.sections["engine"].head, engine.model, engine.backend, self.theme_button, self.menu_button,
+            self.output.style_choice, self.output.microphone, self.output.folder_button, self.output.device,
+            self.output.help_button,
+            self.sections["engine"].head, engine.model, engine.backend, engine.build_button,
+            self.theme_button, self.menu_button,
         ]  # fmt: skip
         for first, second in itertools.pairwise(order):
             QWidget.setTabOrder(first, second)

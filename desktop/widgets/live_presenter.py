@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject
 
 from desktop.bridge.outputs import Vcam
 from desktop.bridge.sound import microphone_names
+from desktop.bridge.vcam import virtual_camera_names
 from desktop.controller import Controller
 from desktop.diagnostics import diagnostics
 from desktop.figures import Figures
@@ -69,6 +70,11 @@ class LivePresenter(QObject):
         controller.outputs.vcam.connect(page.transport.show_vcam)
         controller.outputs.vcam.connect(self._remember_vcam)
         controller.outputs.recording.connect(page.transport.show_recording)
+        engines = controller.engines
+        engines.status.connect(lambda found: page.engine.show_engine(found.words, can_build=bool(found.flavour)))
+        engines.build.progress.connect(page.engine.show_progress)
+        engines.build.running_changed.connect(page.engine.show_building)
+        page.sections["engine"].toggled.connect(lambda is_open: engines.look() if is_open else None)
         calibration = controller.calibration
         calibration.counting.connect(lambda left: page.stage.show_words(str(left) if left else "Hold still", _CALM))
         calibration.accepted.connect(self._show_calibrated)
@@ -88,7 +94,7 @@ class LivePresenter(QObject):
         transport.show_again.connect(controller.show_again)
         page.theme_button.clicked.connect(self.switch_theme)
         page.sections["plots"].toggled.connect(self._toggle_plots)
-        page.sections["output"].toggled.connect(self._look_for_microphones)
+        page.sections["output"].toggled.connect(self._look_for_devices)
 
     def _wire_panels(self) -> None:
         controller, page = self.controller, self.page
@@ -97,12 +103,15 @@ class LivePresenter(QObject):
         page.camera.watch.connect(controller.watch_performer)
         page.engine.model_chosen.connect(lambda model: controller.change(model=model))
         page.engine.backend_chosen.connect(lambda backend: controller.change(backend=backend))
+        page.engine.build.connect(controller.engines.begin)
+        page.engine.cancel_build.connect(controller.engines.build.cancel)
         page.motion.changed.connect(lambda name, value: controller.change_motion(**{name: value}))
         page.motion.mirrored.connect(lambda on: controller.change_output(mirrored=on))
         page.motion.reset.connect(self._reset_motion)
         page.background.chosen.connect(lambda value: controller.change_output(background=value))
         page.background.picture_chosen.connect(controller.choose_background)
         page.output.changed.connect(lambda name, value: controller.change_output(**{name: value}))
+        page.output.device_chosen.connect(lambda device: controller.change(device=device))
         page.output.microphone_chosen.connect(lambda microphone: controller.change(microphone=microphone))
         page.output.folder_chosen.connect(lambda path: controller.change(recordings=str(path)))
 
@@ -136,6 +145,7 @@ class LivePresenter(QObject):
         page.background.show_settings(output.background)
         page.output.show_settings(output, settings.recordings_folder)
         page.output.show_microphone(settings.microphone)
+        page.output.show_device(settings.device)
         page.gallery.show_current(settings.source_set)
 
     def _show_calibrated(self, quality: float) -> None:
@@ -150,15 +160,12 @@ class LivePresenter(QObject):
         if state in (Vcam.ON, Vcam.OFF):
             self.controller.change(virtual_camera=state is Vcam.ON)
 
-    def _look_for_microphones(self, is_open: bool) -> None:
+    def _look_for_devices(self, is_open: bool) -> None:
         """Look when they are about to be seen: PortAudio counts devices only when asked to, which takes a moment."""
         if is_open:
-            self.controller.tasks.run(
-                "microphones",
-                microphone_names,
-                done=lambda found: self.page.output.show_microphones(*found),
-                failed=self.controller.tell_error,
-            )
+            tasks, output, failed = self.controller.tasks, self.page.output, self.controller.tell_error
+            tasks.run("microphones", microphone_names, done=lambda it: output.show_microphones(*it), failed=failed)
+            tasks.run("virtual cameras", virtual_camera_names, done=output.show_devices, failed=failed)
 
     def _toggle_plots(self, is_open: bool) -> None:
         if is_open:

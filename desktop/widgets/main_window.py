@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget, 
 from desktop.bridge.cameras import CameraLook, CameraWatch
 from desktop.bridge.comparison import CompareRun
 from desktop.bridge.library import SetCard, backend_names, model_names, read_cards
-from desktop.bridge.outputs import Vcam, try_virtual_camera
-from desktop.bridge.vcam import setup_help
+from desktop.bridge.live_comparison import LiveComparing
+from desktop.bridge.outputs import Vcam
+from desktop.bridge.vcam import setup_help, try_virtual_camera
 from desktop.controller import Controller
 from desktop.settings import PROFILE_KEYS, AppSettings
 from desktop.theme import apply_theme, theme_named
@@ -44,6 +45,7 @@ class MainWindow(QMainWindow):
         self.look = CameraLook(controller.tasks, self)
         self.settings_menu = SettingsMenu(controller, self)
         self.comparison = CompareRun(controller.tasks, self)
+        self.comparing = LiveComparing(controller.run, controller.keeper, controller.shown, controller.tasks, self)
         self.result_look = CameraLook(controller.tasks, self, width_px=1280)
         self.live = LivePage(model_names(), backend_names())
         self.presenter = LivePresenter(self.live, controller, self)
@@ -54,7 +56,7 @@ class MainWindow(QMainWindow):
         for page in (self.live, self.first_run):
             self.pages.addWidget(page)
         self.setCentralWidget(self.pages)
-        self.door = StudioDoor(controller, self.live, self.pages, self.reload_gallery, self)
+        self.door = StudioDoor(controller, self.live, self.pages, self.refresh_sets, self)
         self.menu.addAction("Copy diagnostics", self.copy_diagnostics)
         self.add_page(self.door.page, "New character…", on_shown=self.door.open_new)
         self.add_page(self.compare, "Compare models…")
@@ -76,6 +78,10 @@ class MainWindow(QMainWindow):
         self.pages.addWidget(page)
         self.menu.addAction(title, lambda: self.pages.setCurrentWidget(page)).triggered.connect(lambda: on_shown())
 
+    def refresh_sets(self) -> None:
+        """Read the source sets again: at the start, and whenever one was made, changed or removed."""
+        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+
     def begin(self) -> None:
         """Show what is, and the first-run page where it is the first run."""
         settings = self.controller.settings
@@ -88,7 +94,7 @@ class MainWindow(QMainWindow):
             self.live.open_plots(theme_named(settings.theme))
         self.controller.greet()
         self.watch.begin()
-        self.reload_gallery()
+        self.refresh_sets()
         if settings.virtual_camera:
             self.presenter.switch_vcam(True)
         if settings.accepted:
@@ -96,10 +102,8 @@ class MainWindow(QMainWindow):
         else:
             self.pages.setCurrentWidget(self.first_run)
             self.first_run.begin()
-
-    def reload_gallery(self) -> None:
-        """Read the source sets again."""
-        self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
+        if not settings.accepted or self.live.sections["engine"].is_open:
+            self.controller.engines.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window, end everything."""
@@ -108,6 +112,7 @@ class MainWindow(QMainWindow):
         self.watch.end()
         self.comparison.cancel()
         self.door.close()
+        self.comparing.close()
         for look in (self.look, self.result_look):
             look.close()
         self.controller.close()
@@ -127,7 +132,15 @@ class MainWindow(QMainWindow):
         self.first_run.camera_chosen.connect(lambda camera: controller.change(camera=camera))
         self.first_run.set_chosen.connect(controller.select_set)
         self.first_run.done.connect(self._accept)
+        controller.engines.status.connect(
+            lambda found: self.first_run.offer_build(bool(found.flavour and found.gpu and not found.built))
+        )
         self.compare.wanted.connect(self._compare)
+        self.compare.live_wanted.connect(self._compare_live)
+        self.comparing.frame.connect(self.compare.show_frame)
+        self.comparing.figures.connect(self.compare.show_figures)
+        self.comparing.running_changed.connect(self.compare.show_live)
+        self.comparing.failed.connect(lambda error: self.compare.say(error_words(error)))
         self.vcam_help.test.connect(self._test_vcam)
 
     def _make_shortcuts(self) -> None:
@@ -171,8 +184,20 @@ class MainWindow(QMainWindow):
 
     def _accept(self) -> None:
         self.controller.change(accepted=True)
+        if self.first_run.build_wanted:
+            self.controller.engines.begin(only_here=True)
         self.pages.setCurrentWidget(self.live)
         self.controller.start()
+
+    def _compare_live(self, wanted: bool) -> None:
+        if not wanted:
+            self.comparing.end()
+            return
+        self.controller.start()
+        if self.controller.running:
+            self.comparing.begin()
+        else:
+            self.compare.say("Choose a camera and a character on the main page first.")
 
     def _compare(self, driver: str) -> None:
         settings = self.controller.settings

@@ -24,7 +24,7 @@ __all__ = ["BackgroundPanel", "MotionPanel", "OutputPanel", "panel_layout"]
 
 _PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp)"
 _SIZES = ((1280, 720), (1920, 1080), (960, 540), (640, 480), (720, 1280), (512, 512))
-_SILENT = "No sound"
+_SILENT, _FIRST = "No sound", "The first that is found"
 _RATES = (24.0, 25.0, 30.0, 60.0)
 
 
@@ -156,10 +156,12 @@ class OutputPanel(QWidget):
 
     Signals:
         changed(str, object): the user chose a value for this setting of `OutputSettings`. folder_chosen(Path).
-        microphone_chosen(str): heard in recordings, empty for none. help_wanted: how to get a virtual camera.
+        microphone_chosen(str): heard in recordings, empty for none. device_chosen(str): the virtual camera, empty for
+        the first that is found. help_wanted: how to get a virtual camera.
     """
 
     microphone_chosen = Signal(str)
+    device_chosen = Signal(str)
     changed = Signal(str, object)
     folder_chosen = Signal(object)
     help_wanted = Signal()
@@ -184,6 +186,8 @@ class OutputPanel(QWidget):
         self._microphone = ""
         self._no_microphone = label("", "small", wraps=True)
         self._no_microphone.hide()
+        self.device = Choice("Virtual camera", [(_FIRST, "")], hint="Which one, where there are several")
+        self.device.chosen.connect(self.device_chosen.emit)
         self._folder = label("", "small", wraps=True)
         self.folder_button = button("Change folder…", self._ask_folder, name="Folder for recordings and snapshots")
         self.help_button = button("Virtual camera set-up…", self.help_wanted.emit)
@@ -196,6 +200,8 @@ class OutputPanel(QWidget):
         layout.addWidget(self._no_microphone)
         layout.addWidget(self._folder)
         layout.addWidget(self.folder_button)
+        layout.addWidget(label("Virtual camera", "soft"))
+        layout.addWidget(self.device)
         layout.addWidget(self.help_button)
 
     def show_microphones(self, named: list[tuple[str, str]], reason: str) -> None:
@@ -207,6 +213,18 @@ class OutputPanel(QWidget):
         self.microphone.show_value(self._microphone)
         self._no_microphone.setText(reason)
         self._no_microphone.setVisible(bool(reason))
+
+    def show_devices(self, named: list[tuple[str, str]]) -> None:
+        """Offer these virtual cameras, as (name, device)."""
+        chosen = str(self.device.currentData())
+        self.device.set_items([(_FIRST, ""), *named])
+        self.show_device(chosen)
+
+    def show_device(self, device: str) -> None:
+        """Show which virtual camera is chosen, there or not."""
+        if not self.device.show_value(device):
+            self.device.addItem(f"{device} (not there)", device)
+            self.device.show_value(device)
 
     def show_microphone(self, microphone: str) -> None:
         """Show which one is chosen, plugged in or not."""

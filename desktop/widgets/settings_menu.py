@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from desktop.controller import Controller
-from desktop.settings import AppSettings, export_settings, import_settings
+from desktop.settings import AppSettings, export_settings, import_settings, with_own
 from desktop.words import Tone
 from engine.errors import PuppeteerError
 
@@ -49,11 +49,9 @@ class SettingsMenu:
             self._controller.tell("Settings imported.", Tone.GOOD)
 
     def reset(self) -> None:
-        """Defaults for everything but camera, source set, consent and the window's place."""
+        """Defaults for everything but consent, the source set, and what is this machine's own, as with an import."""
         now = self._controller.settings
-        self._controller.replace_settings(
-            AppSettings(camera=now.camera, source_set=now.source_set, accepted=now.accepted, window=now.window)
-        )
+        self._controller.replace_settings(with_own(AppSettings(source_set=now.source_set), now))
         self._controller.tell("All settings are back at their defaults.")
 
     def _ask_export(self) -> None:

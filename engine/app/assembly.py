@@ -20,15 +20,16 @@ from engine.config import LiveSettings
 from engine.errors import InvalidSetting
 from engine.pipeline import Pipeline
 from engine.renderer import Renderer
+from engine.runtime.manifest import load_manifest
 from engine.sinks.base import Sink
 from engine.sources import find_source_set, load_source_set
-from engine.stages import Spares
+from engine.stages import PortraitWarper, Spares
 from engine.track.calibration import Neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.person_matte import PersonMatte
 from engine.track.retarget import Retargeter
-from engine.types import Frame, SourceSet
-from engine.warp import LearnedWarper, Warper, open_warper
+from engine.types import Frame, Origin, SourceSet
+from engine.warp import open_warper
 
 __all__ = ["FaceAnalyser", "build_pipeline", "build_renderer", "load_sources"]
 
@@ -91,6 +92,7 @@ def build_renderer(
     backend: str = "auto",
     settings: LiveSettings | None = None,
     announce: Callable[[str], None] = lambda _line: None,
+    spares: Spares | None = None,
 ) -> Renderer:
     """Build the synchronous core for a source set.
 
@@ -98,15 +100,18 @@ def build_renderer(
         source_set: its name, its path, or the loaded set. sources: use only the first so many pictures.
         model, backend: see `engine.warp.open_warper`.
         announce: told which engine runs, on what and how: the first line of every run.
+        spares: how tracker and warper are made, at first and when they have broken; None makes the shipped ones.
     Raises:
         SourceError: the set cannot be used.
         EngineError: the back-end cannot run here, or a model file is missing or damaged.
     """
     settings = settings or LiveSettings()
 
-    def make_warper() -> Warper | LearnedWarper:
+    def shipped_warper() -> PortraitWarper:
         return open_warper(model=model, backend=backend)
 
+    make_tracker = spares.tracker if spares is not None and spares.tracker is not None else FaceMeshTracker
+    make_warper = spares.warper if spares is not None and spares.warper is not None else shipped_warper
     with ExitStack() as opened:
         warper = make_warper()
         opened.enter_context(closing(warper))
@@ -115,10 +120,12 @@ def build_renderer(
             if isinstance(source_set, SourceSet)
             else load_sources(source_set, count=sources, side_px=warper.side_px)
         )
-        tracker = opened.enter_context(closing(FaceMeshTracker()))
+        tracker = opened.enter_context(closing(make_tracker()))
         retargeter = Retargeter(loaded.images[0].keypoints, settings=settings.motion)
-        spares = Spares(FaceMeshTracker, make_warper)
-        renderer = Renderer(tracker, retargeter, warper, Compositor(settings.output), settings=settings, spares=spares)
+        spares = Spares(make_tracker, make_warper)
+        origin = Origin(model=model, model_sha256=load_manifest(model).sha256)
+        compositor = Compositor(settings.output)
+        renderer = Renderer(tracker, retargeter, warper, compositor, settings=settings, spares=spares, origin=origin)
         renderer.set_source_set(loaded)
         announce(renderer.description)
         opened.pop_all()  # from here on the renderer closes them
@@ -136,6 +143,7 @@ def build_pipeline(
     settings: LiveSettings | None = None,
     neutral: Neutral | None = None,
     doorbell: Callable[[], None] | None = None,
+    spares: Spares | None = None,
 ) -> Pipeline:
     """Build the threaded pipeline; nothing is opened before `Pipeline.start`.
 
@@ -143,7 +151,7 @@ def build_pipeline(
 
     Args:
         camera: what `open_camera` takes, or a function that opens one. sinks: open; the pipeline closes them.
-        source_set, sources, model, backend: see `build_renderer`. neutral: a rest pose taken earlier.
+        source_set, sources, model, backend, spares: see `build_renderer`. neutral: a rest pose taken earlier.
         doorbell: see `Pipeline`.
     """
     settings = settings or LiveSettings()
@@ -152,7 +160,9 @@ def build_pipeline(
         return open_camera(camera, fps=settings.output.fps) if isinstance(camera, str) else camera()
 
     def make_renderer() -> Renderer:
-        renderer = build_renderer(source_set, sources=sources, model=model, backend=backend, settings=settings)
+        renderer = build_renderer(
+            source_set, sources=sources, model=model, backend=backend, settings=settings, spares=spares
+        )
         if neutral is not None:
             renderer.set_neutral(neutral)
         elif settings.motion.motion > 0:

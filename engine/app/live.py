@@ -98,4 +98,4 @@ def _open_sinks(job: LiveJob, notes: Mapping[str, str]) -> Iterator[BaseSink]:
         yield VirtualCameraSink(*output.size_wh, output.fps, device=job.device, card=card)
     if job.out is not None:
         transparent = output.background == TRANSPARENT
-        yield open_file_sink(job.out, fps=output.fps, transparent=transparent, notes=notes)
+        yield open_file_sink(job.out, fps=output.fps, transparent=transparent, live=True, notes=notes)

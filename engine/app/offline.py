@@ -7,6 +7,7 @@ rendered so far plays.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -19,16 +20,21 @@ from engine.capture import Camera, CameraInfo, open_camera
 from engine.compose.compositor import TRANSPARENT
 from engine.config import LiveSettings
 from engine.consent import recording_notes
-from engine.errors import DriverUnreadable, NoFaceInDriver
+from engine.errors import DriverUnreadable, NoFaceInDriver, SigningFailed
+from engine.provenance.signing import sign_recording
 from engine.renderer import Renderer
 from engine.sinks.audio import add_audio
 from engine.sinks.base import Sink
 from engine.sinks.file import keeps_alpha, open_file_sink
+from engine.sinks.mp4 import Mp4Sink
 from engine.track.calibration import Neutral, find_neutral
 from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame, TrackedMotion
+from engine.warp.heat import heat_legend
 
 __all__ = ["AnimateJob", "Animation", "animate", "fit_background", "frame_at", "neutral_of", "render_all"]
+
+_log = logging.getLogger(__name__)
 
 _NS_PER_S = 1e9
 _LIVE = ("camera:", "synthetic")
@@ -95,7 +101,9 @@ def animate(
                 announce=announce,
             )
         )
-        renderer.shows_sources = job.heat_map
+        renderer.show_sources(job.heat_map)
+        if job.heat_map and renderer.source_set is not None:
+            announce(heat_legend([image.name for image in renderer.source_set.images]))
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
         renderer.set_settings(fit_background(renderer.settings, job.out, cut_out=renderer.cut_out))
@@ -107,8 +115,13 @@ def animate(
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
-    if done.frame_count and Path(job.driving).is_file() and job.out.suffix.lower() == ".mp4":
-        add_audio(job.out, source=Path(job.driving))
+    # The file is written anew with the driver's sound, and its signature is lost with the old one.
+    sounds = done.frame_count and Path(job.driving).is_file() and job.out.suffix.lower() == ".mp4"
+    if sounds and add_audio(job.out, source=Path(job.driving)) and isinstance(sink, Mp4Sink):
+        try:
+            sign_recording(job.out, sink.seals)
+        except SigningFailed as error:
+            _log.warning("%s", error)
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done

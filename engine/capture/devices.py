@@ -17,7 +17,7 @@ from pathlib import Path
 
 from engine.capture.base import CameraInfo
 
-__all__ = ["FoundCamera", "find_cameras", "is_virtual_output", "list_cameras"]
+__all__ = ["FoundCamera", "find_cameras", "is_virtual_output", "list_cameras", "list_virtual_cameras"]
 
 _VIRTUAL = re.compile(
     r"bunraku|virtual cam|obs[- ]?virtual|v4l2[- ]?loopback|loopback|dummy video|unity ?(video )?capture", re.IGNORECASE
@@ -27,6 +27,7 @@ _QUERYCAP_SIZE = 104
 _DEVICE_CAPS_OFFSET = 88  # after driver[16], card[32], bus_info[32], version, capabilities
 _CAP_VIDEO_CAPTURE = 0x1  # V4L2_CAP_VIDEO_CAPTURE
 _CAP_VIDEO_CAPTURE_MPLANE = 0x1000
+_CAP_VIDEO_OUTPUT = 0x2
 _BACKEND_FORMAT = {"win32": "dshow", "darwin": "avfoundation"}
 
 
@@ -56,6 +57,29 @@ def find_cameras(
     else:
         found = _find_with_ffmpeg(_BACKEND_FORMAT.get(platform, ""))
     return [camera for camera in found if not is_virtual_output(camera.info.name)]
+
+
+def list_virtual_cameras(
+    *,
+    platform: str = sys.platform,
+    sys_root: Path = Path("/sys"),
+    dev_root: Path = Path("/dev"),
+    query_caps: Callable[[Path], int | None] | None = None,
+) -> list[CameraInfo]:
+    """Return the devices that a virtual camera can be: `id` is what `VirtualCameraSink` takes as its device.
+
+    On Linux those are the nodes that take pictures, such as v4l2loopback's; elsewhere cameras known by their names.
+    """
+    if not platform.startswith("linux"):
+        names = [camera.info.name for camera in _find_with_ffmpeg(_BACKEND_FORMAT.get(platform, ""))]
+        return [CameraInfo(name, name) for name in names if is_virtual_output(name)]
+    found = []
+    for entry in sorted((sys_root / "class" / "video4linux").glob("video*"), key=_number_of):
+        node, name = dev_root / entry.name, _read_line(entry / "name") or entry.name
+        caps = (query_caps or _query_caps)(node)
+        if caps & _CAP_VIDEO_OUTPUT if caps is not None else is_virtual_output(name):
+            found.append(CameraInfo(str(node), name))
+    return found
 
 
 def is_virtual_output(name: str) -> bool:

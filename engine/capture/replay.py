@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
 
@@ -47,7 +48,7 @@ class ReplayCamera:
         self._loop = loop
         self._clock: Clock = clock or SystemClock()
         self._closed = threading.Event()
-        self._frames = self._endless() if loop else clip.frames()
+        self._frames = self._endless() if loop else _once(clip)
         self._pending: tuple[int, NDArray[np.uint8]] | None = None
         self._start_ns: int | None = None
         self._last_due_ns: int | None = None
@@ -77,8 +78,11 @@ class ReplayCamera:
         return frame
 
     def close(self) -> None:
-        """Stop playing."""
+        """Stop playing; once the reader has left, the file and its decoder's threads are let go."""
         self._closed.set()
+        # Otherwise they wait for a garbage collection: an endless clip refers to itself.
+        with contextlib.suppress(ValueError):  # the reader is in it; it closes the camera too when it is out
+            self._frames.close()
 
     def __enter__(self) -> ReplayCamera:
         """Return the camera itself."""
@@ -116,7 +120,7 @@ class ReplayCamera:
             return pending
         return next(self._frames, None)
 
-    def _endless(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def _endless(self) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
         """Repeat the clip with times running on."""
         offset_ns = 0
         step_ns = round(NS_PER_S / (self._clip.info.fps or 25.0))
@@ -128,3 +132,7 @@ class ReplayCamera:
             if last_ns < 0:
                 return
             offset_ns += last_ns + step_ns
+
+
+def _once(clip: Clip) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
+    yield from clip.frames()

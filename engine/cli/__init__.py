@@ -5,6 +5,8 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
 
     commands.py   demo, animate, run
     measure.py    bench, eval, compare
+    soak.py       soak
+    checking.py   verify
     library.py    cameras, doctor
     sets.py       set list, show, new, add, check, edit, export, import
     options.py    the options they share
@@ -28,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def stop(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt  # a recording is then closed as with Ctrl-C
 
-    signal.signal(signal.SIGTERM, stop)
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal, too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
         app(args=None if argv is None else list(argv), prog_name="bunraku")
     except SystemExit as end:

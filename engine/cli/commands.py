@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import between, library, measure
+from engine.cli import between, checking, library, measure, soak
 from engine.cli.guard import INTERRUPTED, debug_wanted, guarded
 from engine.cli.options import (
     OUT_HELP,
@@ -48,8 +48,10 @@ app.command("interpolate")(between.interpolate)
 app.command("bench")(measure.bench)
 app.command("eval")(measure.evaluate)
 app.command("compare")(measure.compare)
+app.command("soak")(soak.soak)
 app.command("cameras")(library.cameras)
 app.command("doctor")(library.doctor)
+app.command("verify")(checking.verify)
 
 
 def _print_version(wanted: bool) -> None:

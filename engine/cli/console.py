@@ -8,10 +8,17 @@ import logging
 import logging.handlers
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["Advance", "log_path", "logging_to_file", "progress", "status_line"]
+from engine.private import open_private, private_folder
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Advance", "log_path", "logging_to_file", "print_tables", "progress", "status_line"]
 
 Advance = Callable[[int, int | None], None]  # (done, total or None where it is unknown)
 
@@ -35,8 +42,8 @@ def logging_to_file() -> Iterator[None]:
     # A folder that cannot be written costs the log, not the run.
     with contextlib.suppress(OSError):
         path = log_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+        private_folder(path.parent)
+        file = _PrivateLog(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"))
         handlers.append(file)
     logger.setLevel(logging.INFO)
@@ -49,6 +56,13 @@ def logging_to_file() -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that only its owner may read: it names files and cameras."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=open_private)  # type: ignore[return-value]
 
 
 def _warnings_to_stderr() -> logging.Handler:
@@ -119,3 +133,14 @@ def status_line(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], N
 
     with Console(stderr=True).status(escape(what)) as status:
         yield lambda text: status.update(escape(text))
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables on stdout."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file or pipe has no width of its own, and a wrapped table cannot be read
+    for table in tables:
+        console.print(table)

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,9 +21,6 @@ from engine.cli.options import (
     parse_size,
 )
 from engine.errors import InvalidSetting
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 __all__ = ["bench", "compare", "evaluate"]
 
@@ -53,7 +49,7 @@ def bench(
     Every stage through the synchronous core, then delivered frames, frame age and drops of the threaded pipeline,
     fed by a video paced at 30 fps as a webcam would. Figures hold for this machine and what else it is doing.
     """
-    from engine.cli.console import progress
+    from engine.cli.console import print_tables, progress
     from engine.evaluation import bench_tables, run_bench, write_json
 
     counts, size_wh = parse_counts(sources, name="--sources"), parse_size(size)
@@ -69,7 +65,7 @@ def bench(
             advance=advance,
         )
     typer.echo(f"engine: {report.engine}")
-    _print_tables(bench_tables(report))
+    print_tables(bench_tables(report))
     if json_file is not None:
         write_json(report.as_dict(), json_file)
         typer.echo(f"figures: {json_file}")
@@ -114,7 +110,7 @@ def evaluate(
     if between:
         _evaluate_between(clips, models=models, cross=cross, backend=backend, sheet=sheet, quiet=quiet)
         return
-    from engine.cli.console import progress
+    from engine.cli.console import print_tables, progress
     from engine.evaluation import eval_tables, run_cross, run_eval, write_json, write_sheet
 
     if source_set and not cross:
@@ -130,7 +126,7 @@ def evaluate(
             report = run_eval(clips, models=names, source_counts=counts, backend=backend, advance=advance)
     for description in report.engines.values():
         typer.echo(description)
-    _print_tables(eval_tables(report))
+    print_tables(eval_tables(report))
     if json_file is not None:
         write_json(report.as_dict(), json_file)
         typer.echo(f"figures: {json_file}")
@@ -155,7 +151,9 @@ def _evaluate_between(
     for name, reason in report.skipped.items():
         typer.echo(f"{name} is left out: {reason}", err=True)
     if report.rows:
-        _print_tables([between_table(report)])
+        from engine.cli.console import print_tables
+
+        print_tables([between_table(report)])
     if sheet is not None and report.pictures:
         write_rows(report.pictures, {}, sheet)
         typer.echo(f"pictures: {sheet}")
@@ -211,13 +209,3 @@ def compare(
         raise typer.Exit(INTERRUPTED)
     lost = f", {done.lost_count} without a face" if done.lost_count else ""
     typer.echo(f"{out}: {done.frame_count} frames{lost}")
-
-
-def _print_tables(tables: Iterable[Table]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a file or pipe has no width of its own, and a wrapped table cannot be read
-    for table in tables:
-        console.print(table)

@@ -14,6 +14,7 @@
     sheet.py          … as pictures: sources, driving, outputs
     compare.py        sources, driving and models side by side as a video: `compare`
     columns.py        … its canvas
+    picker.py         frames picked from a video against random ones: `python -m engine.evaluation.picker`
     baseline.py       the warper that warps nothing
     bench.py          stage times, frame age, drops: `run_bench`
     bench_sync.py     … unpaced, through the renderer

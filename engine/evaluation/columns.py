@@ -29,11 +29,14 @@ class Columns:
 
     Args:
         sources: (R, R, 3) uint8 each, of any side. titles: of the models' columns. caption: the line below.
+        driver: what the driving column is called.
     """
 
-    def __init__(self, sources: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, caption: str) -> None:
+    def __init__(
+        self, sources: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, caption: str, driver: str = "driving"
+    ) -> None:
         self._count = len(titles)
-        self._canvas = _draw_frame([f"source pictures, N = {len(sources)}", "driving", *titles], caption)
+        self._canvas = _draw_frame([f"source pictures, N = {len(sources)}", driver, *titles], caption)
         self._place(0, tile_sources(sources, side_px=CELL_PX))
 
     @property

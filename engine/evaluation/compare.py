@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,12 @@ from engine.evaluation.cross import character_of
 from engine.evaluation.drive import Moment, begin, open_models, show
 from engine.evaluation.plan import plan_clip
 from engine.evaluation.protocol import Instruments, moment_of, open_instruments
+from engine.runtime.manifest import load_manifest
 from engine.sinks.mp4 import Mp4Sink
 from engine.sources.driving_crop import DrivingCrop
 from engine.track.face_mesh import FaceMeshTracker
 from engine.track.retarget import Retargeter
-from engine.types import Composite, SourceImage, SourceSet
+from engine.types import Composite, Origin, SourceImage, SourceSet
 from engine.watermark.gate import seal
 
 __all__ = ["CompareJob", "Comparison", "compare"]
@@ -88,6 +89,7 @@ class _Plan:
     total: int | None
     fps: float
     caption: str
+    origin: Origin = field(default_factory=Origin)
 
 
 def compare(
@@ -107,6 +109,7 @@ def compare(
     _check(job)
     with open_models(job.models, backend=job.backend, baseline=False) as opened, open_instruments() as instruments:
         plan = _plan(job, instruments)
+        plan = replace(plan, origin=_origin(job.models, plan.source_set))
         for model, warper in opened.warpers.items():
             begin(warper, plan.source_set, neutral=plan.neutral)
             announce(getattr(warper, "description", model))
@@ -114,6 +117,12 @@ def compare(
         columns = Columns(pictures, [opened.titles[model] for model in opened.warpers], caption=plan.caption)
         with Mp4Sink(job.out, fps=plan.fps, notes=recording_notes(plan.source_set)) as sink:
             return _render(plan, list(opened.warpers.values()), columns, sink, advance)
+
+
+def _origin(models: Sequence[str], source_set: SourceSet) -> Origin:
+    """Return all models as one, for the signature."""
+    hashes = ",".join(load_manifest(model).sha256 for model in models)
+    return Origin(",".join(models), hashes, source_set.consent.kind)
 
 
 def _check(job: CompareJob) -> None:
@@ -138,7 +147,8 @@ def _render(
             else:
                 outputs = [show(warper, moment, side_px=_SIDE_PX) for warper in warpers]
                 canvas = columns.draw(moment.portrait, outputs)
-            sealed = seal(Composite(captured_ns, canvas), rendered_ns=captured_ns, corner="bottom-right")
+            composite = Composite(captured_ns, canvas)
+            sealed = seal(composite, rendered_ns=captured_ns, corner="bottom-right", origin=plan.origin)
             sink.send(sealed)
             count += 1
             advance(count, plan.total)

@@ -18,7 +18,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
+from engine.evaluation.baseline import PortraitWarper
 from engine.evaluation.clips import EvalClip, find_clips, load_clip
 from engine.evaluation.drive import begin, open_models, show
 from engine.evaluation.metrics import hull_mask, psnr_db
@@ -35,6 +37,7 @@ __all__ = ["ClipFigures", "facts_of_clip", "score_picker"]
 
 _STEP = 4
 Rebuild = Callable[[Sequence[int]], tuple[float, float]]
+Matte = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,28 @@ def score_picker(clip: EvalClip, rebuild: Rebuild, *, count: int, draws: int, se
     return ClipFigures(clip.name, total, picked, full, face, tuple(r[0] for r in random), tuple(r[1] for r in random))
 
 
+def _rebuilder(clip: EvalClip, warper: PortraitWarper, matte: Matte) -> Rebuild:
+    mattes: dict[int, NDArray[np.uint8]] = {}
+
+    def rebuild(picks: Sequence[int]) -> tuple[float, float]:
+        for index in picks:
+            if index not in mattes:
+                mattes[index] = matte(clip.frames[index])
+        images = [SourceImage(str(i), clip.frames[i], mattes[i], clip.keypoints[i]) for i in picks]
+        begin(warper, SourceSet(clip.name, tuple(images)), neutral=None)
+        full, face = [], []
+        for index in range(_STEP // 2, len(clip.frames), _STEP):
+            if index in picks:
+                continue
+            output = show(warper, moment_of(clip, index), side_px=clip.side_px)
+            mask = hull_mask(clip.keypoints[index], groups=[FACE_OVAL], side_px=clip.side_px)
+            full.append(psnr_db(output, clip.frames[index]))
+            face.append(psnr_db(output, clip.frames[index], mask=mask))
+        return float(np.mean(full)), float(np.mean(face))
+
+    return rebuild
+
+
 def main(
     clips: Annotated[list[Path], typer.Argument(help="Folders of clips, or clips.")],
     count: Annotated[int, typer.Option("--count", min=1, max=16, help="Pictures in a set.")] = 4,
@@ -102,24 +127,7 @@ def main(
         warper = models.warpers["lite"]
         for found in find_clips(clips):
             clip = load_clip(found.path, tracker=instruments.follower)
-            mattes = {}
-
-            def rebuild(picks: Sequence[int], clip: EvalClip = clip, mattes: dict = mattes) -> tuple[float, float]:  # type: ignore[type-arg]
-                for index in picks:
-                    if index not in mattes:
-                        mattes[index] = instruments.matte(clip.frames[index])
-                images = [SourceImage(str(i), clip.frames[i], mattes[i], clip.keypoints[i]) for i in picks]
-                begin(warper, SourceSet(clip.name, tuple(images)), neutral=None)
-                full, face = [], []
-                for index in range(_STEP // 2, len(clip.frames), _STEP):
-                    if index in picks:
-                        continue
-                    output = show(warper, moment_of(clip, index), side_px=clip.side_px)
-                    mask = hull_mask(clip.keypoints[index], groups=[FACE_OVAL], side_px=clip.side_px)
-                    full.append(psnr_db(output, clip.frames[index]))
-                    face.append(psnr_db(output, clip.frames[index], mask=mask))
-                return float(np.mean(full)), float(np.mean(face))
-
+            rebuild = _rebuilder(clip, warper, instruments.matte)
             one = score_picker(clip, rebuild, count=count, draws=draws)
             figures.append(one)
             beats = float(np.mean([one.psnr_db > other for other in one.random_db]))

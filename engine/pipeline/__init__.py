@@ -8,6 +8,8 @@ core.py         `Pipeline`: start, stop, settings, sinks; the threads and the st
 render_loop.py  the render thread
 recovery.py     what is done about a stage that fails while running
 outlets.py      the sinks, joining and leaving
+clearance.py    the consent gate between sets and sinks
+settings.py     what is in force while running
 sets.py         another character while running
 
 Whatever happens on the way in, frames keep going out: a silent camera or a failing stage means held pose, fade and

@@ -16,11 +16,13 @@ from engine.capture.base import Camera
 from engine.capture.feed import CameraFeed
 from engine.clock import Clock, SystemClock
 from engine.config import LiveSettings
-from engine.errors import Closed, InvalidSetting
+from engine.errors import Closed
 from engine.events import Failed, Finished, PipelineEvent, ThreadStuck
+from engine.pipeline.clearance import Clearance
 from engine.pipeline.outlets import Outlets
 from engine.pipeline.render_loop import Command, RenderLoop
 from engine.pipeline.sets import SetChanger
+from engine.pipeline.settings import RunningSettings
 from engine.renderer import Renderer
 from engine.sinks.base import Sink
 from engine.slots import LatestSlot
@@ -60,9 +62,9 @@ class Pipeline:
         clock: Clock | None = None,
         doorbell: Callable[[], None] | None = None,
     ) -> None:
-        self._settings = settings or LiveSettings()
         self._clock: Clock = clock or SystemClock()
         self._status = Status(self._clock, doorbell=doorbell)
+        self._settings = RunningSettings(settings or LiveSettings(), self._status)
         self._lock = self._status.lock
         self._stats = StatsCollector()
         self._frames: LatestSlot[Frame] = LatestSlot()
@@ -72,7 +74,7 @@ class Pipeline:
             status=self._status,
             stats=self._stats,
             clock=self._clock,
-            waits=lambda: self._settings.pipeline,
+            waits=lambda: self._settings.value.pipeline,
             on_open=self._loaded,
             on_reopen=lambda: self.command(lambda renderer: renderer.reset()),
         )
@@ -86,6 +88,7 @@ class Pipeline:
             on_ended=self._outlet_ended,
             on_error=self._fail,
         )
+        self._clearance = Clearance(lambda: self._outlets.needs_consent)
         self._loop = RenderLoop(
             renderer,
             self._frames,
@@ -93,14 +96,15 @@ class Pipeline:
             status=self._status,
             stats=self._stats,
             clock=self._clock,
-            settings=lambda: self._settings,
+            settings=lambda: self._settings.value,
+            clearance=self._clearance,
             hand_out=self._outlets.hand_out,
             on_loaded=self._loaded,
             on_end=self._rendered_all,
         )
         self._capture = Worker("capture", self._feed.run, on_error=self._fail)
         self._render = Worker("render", self._loop.run, on_error=self._fail)
-        self._sets = SetChanger(self._loop, self._status)
+        self._sets = SetChanger(self._loop, self._status, self._clearance)
         self._loading = 2  # capture and render have something to open
         self._started = False
         self._live = threading.Event()
@@ -116,6 +120,11 @@ class Pipeline:
         """The run's first line, e.g. `engine: openvino …`; empty while loading."""
         renderer = self._loop.renderer
         return renderer.description if renderer is not None else ""
+
+    @property
+    def source_set(self) -> SourceSet | None:
+        """The character that is shown; None while loading."""
+        return getattr(self._loop.renderer, "source_set", None)
 
     @property
     def neutral(self) -> Neutral | None:
@@ -137,7 +146,10 @@ class Pipeline:
     def stats(self) -> PipelineStats:
         """Return times, rates, ages and drops so far."""
         dropped = {outlet.name: outlet.dropped for outlet in self._outlets}
-        return self._stats.snapshot(dropped={"capture": self._frames.dropped, **dropped})
+        waiting = {outlet.name: outlet.waiting for outlet in self._outlets}
+        return self._stats.snapshot(
+            dropped={"capture": self._frames.dropped, **dropped}, waiting={"capture": self._frames.waiting, **waiting}
+        )
 
     def start(self) -> None:
         """Open camera and renderer on their threads and begin; returns at once (see `wait_until_live`).
@@ -197,24 +209,13 @@ class Pipeline:
         Raises:
             InvalidSetting: the output's size or rate differs, which outputs cannot follow while open.
         """
-        now = self._settings.output
-        if (settings.output.size_wh, settings.output.fps) != (now.size_wh, now.fps):
-            raise InvalidSetting(
-                f"The output size and rate cannot change while running: now {now.size_wh[0]}x{now.size_wh[1]} at "
-                f"{now.fps:g} fps, asked for {settings.output.size_wh[0]}x{settings.output.size_wh[1]} at "
-                f"{settings.output.fps:g} fps.",
-                hint="Stop first, then start with the other size.",
-            )
-
-        def use(renderer: Renderer) -> None:
-            renderer.set_settings(settings)
-            self._settings = settings
-            self._status.note(states.BLANKED, settings.blanked)
-
-        self.command(use)
+        self.command(self._settings.change_to(settings))
 
     def set_source_set(self, source_set: SourceSet) -> None:
-        """Change the character: prepared beside the running one, switched between two frames; the latest call wins."""
+        """Change the character: prepared beside the running one, switched between two frames; the latest call wins.
+
+        One that may not go to a sink in use is refused with a `Warned` event, and the old one stays.
+        """
         self._sets.change(source_set)
 
     def add_sink(self, sink: Sink) -> None:
@@ -222,7 +223,9 @@ class Pipeline:
 
         Raises:
             ValueError: a sink of this name is there already. Closed: the pipeline has ended; the sink stays open.
+            ConsentMissing: the sink asks for a consent note that the character's set does not have; it stays open.
         """
+        self._clearance.let_sink(sink, self.source_set)
         with self._lock:
             if self._ended.is_set() or self.state.phase in (Phase.STOPPING, Phase.FAILED):
                 raise Closed
@@ -269,7 +272,7 @@ class Pipeline:
             self._loading -= 1
             if self._loading == 0 and self.state.phase is Phase.LOADING:
                 self._status.move(states.finish_loading(self.state))
-                self._status.note(states.BLANKED, self._settings.blanked)
+                self._status.note(states.BLANKED, self._settings.value.blanked)
                 self._status.recall()
                 self._live.set()
 
@@ -289,7 +292,7 @@ class Pipeline:
 
     def _join(self, worker: Worker) -> None:
         worker.stop()
-        if not worker.join(self._settings.pipeline.join_s):
+        if not worker.join(self._settings.value.pipeline.join_s):
             self._status.events.post(ThreadStuck(self._clock.now_ns(), worker.name))
 
     def _end(self) -> None:

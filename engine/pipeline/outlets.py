@@ -53,6 +53,11 @@ class Outlets:
     def __iter__(self) -> Iterator[Outlet]:
         return iter(self._all)
 
+    @property
+    def needs_consent(self) -> bool:
+        """Whether one of them asks for a consent note."""
+        return any(outlet.needs_consent for outlet in self._all)
+
     def start(self) -> None:
         """Start feeding them all."""
         for outlet in self._all:

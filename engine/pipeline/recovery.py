@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done about a frame that could not be rendered: try the next one, mend the stage, or give up. Render thread.
 
-One failed frame costs one frame: the picture before it is held. Three in a row, or a lost GPU, and the stage that
-failed is made anew (0.05 s for the tracker, under a second for the warper and its set), again and again with short
-pauses, while the held picture fades to the holding card. Only what no repetition can change ends the run at once.
+One failed frame costs one frame: the picture before it is held. After three in a row the stage that failed is made
+anew (0.05 s for the tracker, under a second for the warper and its set), and again after growing pauses in which every
+frame is tried, while the held picture fades to the holding card. A lost GPU is another matter: nothing is tried before
+the model has been loaded again, which is attempted without pause. Only what no repetition can change ends the run at
+once.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from engine.errors import (
     EngineMissing,
     ModelFileMissing,
     ModelMismatch,
-    OutOfDeviceMemory,
     SourceError,
     WatermarkError,
 )
@@ -31,10 +32,11 @@ _FOR_GOOD = (
     *(WatermarkError, ConfigError, SourceError),
     *(ModelFileMissing, ModelMismatch, EngineMissing, EngineMismatch, BackendUnavailable),
 )
-_AT_ONCE = (CudaError, OutOfDeviceMemory)  # nothing that holds the device's memory works after these
+_LOST = (CudaError,)  # nothing that lives on the device works after these
 _TRIES = 3  # frames, before the stage is made anew
-_STEADY_FRAMES = 5  # good ones in a row, before the trouble counts as over: one that flickers is one trouble
-_PAUSE_S = (0.1, 1.0)  # between two attempts to mend: as long as an attempt takes, within these
+_STEADY_FRAMES = 2  # good ones in a row, before the trouble counts as over: one that flickers is one trouble
+_LOST_PAUSE_S = (0.1, 1.0)  # between two attempts to load the model again: as long as an attempt takes, within these
+_PAUSE_S = (1.0, 8.0)  # between two repairs that did not help: doubles from the first to the last
 
 
 class Recovery:
@@ -51,11 +53,13 @@ class Recovery:
         self._good_frames = 0
         self._troubled = False
         self._since_ns = 0
-        self._broken = ""  # the stage that has to be made anew
+        self._stage = ""  # what failed last
+        self._lost = False
+        self._pause_s = 0.0
         self._next_ns = 0
 
     def failed(self, error: Exception, stage: str) -> None:
-        """Note that a frame failed in a stage.
+        """Note that a frame, or a repair, failed in a stage.
 
         Raises:
             Exception: the error itself, where it is one for good or has lasted too long.
@@ -63,18 +67,18 @@ class Recovery:
         now_ns = self._clock.now_ns()
         if not self._failures:
             self._since_ns = now_ns
-        self._failures, self._good_frames = self._failures + 1, 0
+        self._failures, self._good_frames, self._stage = self._failures + 1, 0, stage
         if isinstance(error, _FOR_GOOD) or now_ns - self._since_ns > self._give_up_ns:
             raise error
+        if isinstance(error, _LOST) and not self._lost:
+            self._lost, self._next_ns = True, now_ns
         self._troubled = True
         self._status.warn("engine", error)
         self._status.note(states.ENGINE_RECOVERING, True)
-        if not self._broken and (self._failures >= _TRIES or isinstance(error, _AT_ONCE)):
-            self._broken, self._next_ns = stage, max(self._next_ns, now_ns)
 
     def succeeded(self) -> None:
         """Note a good frame."""
-        self._failures = 0
+        self._failures, self._pause_s, self._next_ns = 0, 0.0, 0
         if self._troubled:
             self._good_frames += 1
             if self._good_frames >= _STEADY_FRAMES:
@@ -82,25 +86,28 @@ class Recovery:
                 self._status.note(states.ENGINE_RECOVERING, False)
 
     def ready(self, renderer: Renderer) -> bool:
-        """Mend what is broken, when it is time; return whether the next frame is worth trying.
+        """Mend what has failed, when it is time; return whether the next frame is worth trying.
 
         Raises:
             Exception: as `failed`, where mending fails for good.
         """
-        if not self._broken:
+        if not self._lost and self._failures < _TRIES:
             return True
-        if (started_ns := self._clock.now_ns()) < self._next_ns:
-            return False
-        stage = self._broken
+        started_ns = self._clock.now_ns()
+        if started_ns < self._next_ns:
+            return not self._lost
+        stage = self._stage
         try:
-            renderer.repair(stage)
+            renderer.repair(stage, lost=self._lost)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may find it gone
             self.failed(error, stage)
-            least_s, most_s = _PAUSE_S
-            now_ns = self._clock.now_ns()
-            self._next_ns = now_ns + min(max(now_ns - started_ns, round(least_s * NS_PER_S)), round(most_s * NS_PER_S))
-            return False
-        # If it fails again on its first frame, the next attempt waits too.
-        self._broken, self._failures = "", max(self._failures, _TRIES)
-        self._next_ns = self._clock.now_ns() + round(_PAUSE_S[0] * NS_PER_S)
-        return True
+        else:
+            self._lost = False
+        self._pause_s = self._next_pause(self._clock.now_ns() - started_ns)
+        self._next_ns = self._clock.now_ns() + round(self._pause_s * NS_PER_S)
+        return not self._lost
+
+    def _next_pause(self, took_ns: int) -> float:
+        if self._lost:
+            return min(max(took_ns / NS_PER_S, _LOST_PAUSE_S[0]), _LOST_PAUSE_S[1])
+        return min(max(2 * self._pause_s, _PAUSE_S[0]), _PAUSE_S[1])

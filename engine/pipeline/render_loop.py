@@ -16,6 +16,7 @@ from engine.capture.feed import CameraFeed
 from engine.clock import Clock
 from engine.config import LiveSettings
 from engine.errors import Closed, WatermarkError
+from engine.pipeline.clearance import Clearance
 from engine.pipeline.recovery import Recovery
 from engine.renderer import Renderer
 from engine.slots import LatestSlot
@@ -35,8 +36,8 @@ class RenderLoop:
 
     Args:
         make_renderer: called by `run`, which closes it too. frames: what to render. feed: says what counts as silence.
-        settings: those in force now. hand_out: takes each output; returns at once. on_loaded: called once, when the
-            renderer is there. on_end: called when nothing more will be handed out.
+        settings: those in force now. clearance: asked before each frame. hand_out: takes each output; returns at once.
+        on_loaded: called once, when the renderer is there. on_end: called when nothing more will be handed out.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class RenderLoop:
         stats: StatsCollector,
         clock: Clock,
         settings: Callable[[], LiveSettings],
+        clearance: Clearance,
         hand_out: Callable[[OutputFrame], None],
         on_loaded: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
         self._make_renderer, self._frames, self._feed = make_renderer, frames, feed
         self._status, self._stats, self._clock, self._settings = status, stats, clock, settings
+        self._clearance = clearance
         self._hand_out, self._on_loaded, self._on_end = hand_out, on_loaded, on_end
         self._commands: deque[Command] = deque()
         self.renderer: Renderer | None = None
@@ -101,6 +104,7 @@ class RenderLoop:
             except Closed:
                 return
             self._run_commands(renderer)  # after the wait: what was asked for meanwhile holds for this very frame
+            self._clearance.require(renderer)
             silent = frame is None
             self._status.note(states.CAMERA_STALLED, silent)
             if frame is None:

@@ -62,6 +62,12 @@ class ModelManifest:
         """Whether the model finds keypoints of its own, on the driving picture too."""
         return self.model in LEARNED_MOTION
 
+    @property
+    def sha256(self) -> str:
+        """One hash over the names and hashes of all files."""
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
     def verify(self) -> None:
         """Compare every file with its hash.
 

@@ -51,11 +51,14 @@ class SourceEncoder:
             if self._request is None:
                 model = self._device.read(self._manifest, "encode.onnx")
                 open_count(model)
-                self._request = self._device.compile(model, name=self._manifest.name).create_infer_request()
+                self._request = self._compile(model).create_infer_request()
             faces = np.ascontiguousarray(keypoints[None], np.float32)
             self._device.infer(self._request, {"rgba": pictures, "keypoints": faces})
             tensors = {name: self._request.get_tensor(name).data.copy() for name in self._manifest.cache}
         return {**tensors, "rgba": pictures}
+
+    def _compile(self, model: ov.Model) -> Any:
+        return self._device.compile(model, name=self._manifest.name, key=self._manifest.files["encode.onnx"])
 
     def close(self) -> None:
         """Free the compiled graph."""

@@ -107,7 +107,11 @@ class OpenVinoRunner:
         open_count(model, {"pick": picked, "log_stage": picked, "log_face": picked})
         hints: tuple[dict[str, str], ...] = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
         parts = split_model(model, self._manifest.islands if self._half else ())
-        return [(part, self._compile(part.model, **hints[part.half]).create_infer_request()) for part in parts]
+        graph = f"{self._manifest.files['animate.onnx']} {picked}"
+        return [
+            (part, self._compile(part.model, f"{graph} {number}", **hints[part.half]).create_infer_request())
+            for number, part in enumerate(parts)
+        ]
 
-    def _compile(self, model: ov.Model, **settings: str) -> Any:
-        return self._device.compile(model, name=self._manifest.name, **settings)
+    def _compile(self, model: ov.Model, key: str, **settings: str) -> Any:
+        return self._device.compile(model, name=self._manifest.name, key=key, **settings)

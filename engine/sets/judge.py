@@ -24,12 +24,11 @@ from engine.sets.leave_one_out import Rebuilt, leave_one_out
 from engine.sets.person import SAME_PERSON_BELOW, identity_of, person_distance
 from engine.sets.poses import Face, describe_pose, read_face
 from engine.sets.quality import BLURRED, blur_of, near_duplicates
-from engine.sources.analysis import AnalysedPicture, analyse_picture, default_cache_dir
+from engine.sources.analysis import AnalysedPicture
 from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import light_distance, skin_tone
 from engine.sources.manifest import PictureEntry
-from engine.sources.picture import decode_picture
-from engine.sources.source_set import SetContents, assemble
+from engine.sources.source_set import SetContents, analyse_entry, assemble
 from engine.types import MAX_SOURCES, SourceSet
 from engine.warp.warper import Warper
 
@@ -54,8 +53,8 @@ class Issue:
 class Verdict:
     """One picture. words: what it shows. issues: what is wrong with it. blur: 0 sharp to 1. rebuilt: from the others.
 
-    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: how far its face shape is from
-    the others', in units of what one person varies; NaN for a picture alone.
+    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: see
+    `engine.sets.person.person_distance`; NaN for fewer than three pictures.
     """
 
     file: str
@@ -140,15 +139,7 @@ def analyse_draft(
     for done, entry in enumerate(draft.entries):
         advance(done, len(draft.entries))
         try:
-            found[entry.file] = analyse_picture(
-                decode_picture(store.read(entry.file), label=store.label(entry.file)),
-                name=entry.file,
-                store=store,
-                trusted=False,
-                analyser=analyser,
-                cache_dir=cache_dir or default_cache_dir(),
-                guides=entry.guides,
-            )
+            found[entry.file] = analyse_entry(entry, store, analyser=analyser, cache_dir=cache_dir)
         except SourceError as error:
             found[entry.file] = error
     advance(len(draft.entries), len(draft.entries))
@@ -255,11 +246,11 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
         )
     for index, file in enumerate(covered):
         person = person_distance(identities, index)
-        if person > SAME_PERSON_BELOW and len(covered) > 2:
+        if person > SAME_PERSON_BELOW:
             more[file].append(
                 Issue(
                     "other_person",
-                    f"Its face is built differently ({person:.1f}, one person varies below {SAME_PERSON_BELOW:g}): "
+                    f"Its face is built differently ({person:.2f}, one person varies below {SAME_PERSON_BELOW:g}): "
                     "does it show somebody else, or through another lens?",
                 )
             )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.errors import InvalidSetting, NoFaceInSource, SourceError, SourceSetEmpty, SourceUnreadable
+from engine.errors import DriverError, InvalidSetting, NoFaceInSource, SourceError, SourceSetEmpty, SourceUnreadable
 from engine.sets.draft import DraftStore, SetDraft, tidy_name
 from engine.sets.frames import Advance, grab_frames, look_through
 from engine.sets.picker import MOST_PICKS, Pick, pick_frames
@@ -124,7 +124,7 @@ def add_files(
                 taken += pictures
             else:
                 taken.append(_from_file(path, instruments.analyser, cache_dir or default_cache_dir(), skipped))
-        except SourceError as error:
+        except (SourceError, DriverError) as error:
             if len(files) == 1:
                 raise
             skipped.append(Skipped(str(path), str(error)))

@@ -3,11 +3,11 @@
 
 Landmarks are brought into the head's own frame, made symmetric, stripped of what expressions move, and projected onto
 the thirty directions in which people differ, each measured in units of what one person varies over expressions and
-turns (a whitened within-person covariance, as in linear discriminant analysis). It is a hint and not a face
-recogniser: the mesh fits everybody's face with one template. `SAME_PERSON_BELOW` was set on development data that the
-directions were not fitted on (39 people: four sitters and two actors on video, 21 photographed, five rendered and
-seven built-in characters): with six pictures a set, 2 % of a person's own pictures (none of the real people's) and
-half of the strangers' lie beyond it.
+turns (a whitened within-person covariance, as in linear discriminant analysis). A picture is judged by how much
+farther it is from the others than these are from each other. It is a hint and not a face recogniser: the mesh fits
+everybody's face with one template. `SAME_PERSON_BELOW` was set on development data that the directions were not fitted
+on (39 people: four sitters and two actors on video, 21 photographed, five rendered and seven built-in characters): with
+six pictures a set, 2 % of a person's own pictures and 73 % of a stranger's lie beyond it.
 
 Source:
     Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7(2); fitted by
@@ -30,7 +30,7 @@ from engine.types import freeze
 
 __all__ = ["SAME_PERSON_BELOW", "identity_of", "person_distance", "stable_shape"]
 
-SAME_PERSON_BELOW = 1.9  # `person_distance`
+SAME_PERSON_BELOW = 0.55  # `person_distance`
 
 
 @functools.cache
@@ -65,11 +65,18 @@ def identity_of(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def person_distance(identities: Sequence[NDArray[np.float64]], index: int) -> float:
-    """Return how far one face's build is from the others': the median of its root mean square distances.
+    """Return how much farther one face's build is from the others than these are from each other.
 
-    NaN for a face alone.
+    Both are medians of root mean square distances, so that one odd picture does not make all the others odd. NaN with
+    fewer than three faces.
     """
     others = [other for i, other in enumerate(identities) if i != index]
-    if not others:
+    if len(others) < 2:
         return float("nan")
-    return float(np.median([np.sqrt(((identities[index] - other) ** 2).mean()) for other in others]))
+    apart = [_distance(identities[index], other) for other in others]
+    among = [_distance(a, b) for i, a in enumerate(others) for b in others[i + 1 :]]
+    return float(np.median(apart) - np.median(among))
+
+
+def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(np.sqrt(((one - other) ** 2).mean()))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which frames of a video make the best set, and why each was picked. Pure, any thread; a tenth of a second.
 
-1. Frames that can be a picture at all: the whole face inside, sharp, no fast motion, eyes not half-way through a blink.
+1. Frames that can be a picture: the whole face inside, sharp, no fast motion, eyes not half-way through a blink.
 2. The first picks are farthest-first over head pose and expression from the calmest front view; each then moves to the
    frame from which the rest of the video is nearest (k-medoids). Farthest-first alone picks the oddest moments: on
    sixteen development clips it was 0.4 to 0.7 dB worse at N = 4.
-3. Further picks fill the holes of the coverage map that the video can fill: a blink is rare and yet every set needs one.
+3. Further picks fill the holes of the coverage map that the video can fill: a blink is rare, and every set needs one.
 
 Source:
     Gonzalez 1985, TCS 38, 293-306 (farthest-first); Kaufman, Rousseeuw 1987, "Clustering by means of medoids".
@@ -32,8 +32,8 @@ __all__ = ["MOST_PICKS", "Pick", "face_distances", "pick_frames"]
 
 MOST_PICKS = 8
 _CARRYING = 4  # picks that stand for the whole video; what is asked for beyond fills holes first
-_SOFTER = 0.05  # `blur_of` above the clip's own best tenth that still passes
-_FAST = 0.9  # face heights a second: from here on, a webcam's frame is smeared
+_SOFTER = 0.05  # `blur_of` above the clip's own middle that still passes
+_FAST = 2.0  # face heights a second: a frame of 1/60 s is then smeared over 3 % of the face; slower smears show as blur
 _HALF_SHUT = 0.78  # of the resting lid gap
 _NEAR = 0.12  # share of the mean distance within which frames show the same, so that the sharpest of them serves
 _WORTH = 0.03  # a further pick must bring the video nearer by this share, or there are enough
@@ -129,7 +129,7 @@ def _usable(facts: Sequence[FrameFacts]) -> list[int]:
     if not whole:
         return []
     blur = np.array([facts[i].blur for i in whole])
-    sharp = {i for i in whole if facts[i].blur <= max(float(np.quantile(blur, 0.1)) + _SOFTER, 0.0)}
+    sharp = {i for i in whole if facts[i].blur <= float(np.median(blur)) + _SOFTER}
     clear = {i for i in whole if facts[i].blur <= BLURRED}
     calm = {i for i in whole if facts[i].speed <= _FAST}
     neutral = neutral_of([facts[i].face for i in whole])

@@ -99,9 +99,10 @@ def read_foreign(path: Path, *, advance: Advance = lambda _done, _total: None) -
         raise SourceSetInvalid(what, hint=f"Make them smaller. ({path})", path=str(path))
     work = sum(_work(data) for data in draft.files.values())
     if work > _MOST_WORK:
-        what = f"The pictures of source set {path.name} have too many pixels: expected at most {_MOST_WORK // 10**6} million"
+        figures = f"expected at most {_MOST_WORK // 10**6} million, got {work // 10**6}"
+        what = f"The pictures of source set {path.name} have too many pixels: {figures}."
         hint = f"Make them smaller; 1024 x 1024 is plenty. ({path})"
-        raise SourceSetInvalid(f"{what}, got {work // 10**6}.", hint=hint, path=str(path))
+        raise SourceSetInvalid(what, hint=hint, path=str(path))
     pictures: list[tuple[PictureEntry, bytes]] = []
     for done, entry in enumerate(draft.entries):
         advance(done, count)
@@ -115,10 +116,10 @@ def read_foreign(path: Path, *, advance: Advance = lambda _done, _total: None) -
 
 
 def _work(data: bytes) -> int:
-    """Return how many pixels must be decoded; a JPEG is decoded smaller. 0 for what is no picture, which is told later."""
+    """Return how many pixels must be decoded; a JPEG is decoded smaller. 0 for no picture, which is told later."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.width * image.height // (4 if image.format in ("JPEG", "MPO") else 1)
+            return int(image.width) * int(image.height) // (4 if image.format in ("JPEG", "MPO") else 1)
     except Exception:  # noqa: BLE001 - `decode_picture` has a sentence for each of them
         return 0
 

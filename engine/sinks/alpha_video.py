@@ -34,8 +34,16 @@ class WebmSink(Mp4Sink):
     _muxer = "webm"
     _container_options: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, path: Path, fps: float = 30.0, *, crf: int = 22, notes: Mapping[str, str] | None = None) -> None:
-        super().__init__(path, fps, crf=crf, notes=notes)
+    def __init__(
+        self,
+        path: Path,
+        fps: float = 30.0,
+        *,
+        crf: int = 22,
+        live: bool = False,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(path, fps, crf=crf, live=live, notes=notes)
         # libvpx writes no alpha with alternate reference frames.
         self._encoder_options = {"crf": str(crf), "b": "0", "auto-alt-ref": "0", "cpu-used": "5", "row-mt": "1"}
 

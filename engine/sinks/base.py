@@ -15,22 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ConsentMissing, FormatRejected, OutputUnwritable, ShapeError, SinkError
+from engine.errors import FormatRejected, OutputUnwritable, ShapeError, SinkError
 from engine.types import OutputFrame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "BaseSink",
-    "Sink",
-    "is_disk_full",
-    "require_consent",
-    "require_output_frame",
-    "require_size",
-    "straight_alpha",
-    "unwritable",
-]
+__all__ = ["BaseSink", "Sink", "is_disk_full", "require_output_frame", "require_size", "straight_alpha", "unwritable"]
 
 
 class Sink(Protocol):
@@ -61,10 +52,15 @@ class Sink(Protocol):
 
 
 class BaseSink:
-    """The context-manager half of a sink."""
+    """The context-manager half of a sink.
+
+    needs_consent: whether its frames reach other people as if they came from a camera, for which the character's set
+    must carry a complete consent note (`engine.consent.require_consent`; the pipeline asks).
+    """
 
     name = "sink"
     keeps_every_frame = False
+    needs_consent = False
 
     def send(self, frame: OutputFrame) -> None:
         """Take one frame."""
@@ -88,19 +84,6 @@ def require_output_frame(frame: object) -> None:
     """
     if not isinstance(frame, OutputFrame):
         raise ShapeError("sink frame", "an OutputFrame from engine.watermark.gate", type(frame).__name__)
-
-
-def require_consent(frame: OutputFrame, *, where: str) -> None:
-    """Refuse to show others a character whose set does not say by whose leave; the holding card passes.
-
-    Raises:
-        ConsentMissing: the frame shows such a character.
-    """
-    if not frame.consented:
-        raise ConsentMissing(
-            f"{where} shows the holding card: the character's set does not say by whose leave its pictures are shown.",
-            hint='Say so in its set.toml: [consent], kind = "mine", "consented" (and who), "synthetic" or "licensed".',
-        )
 
 
 def require_size(frame: OutputFrame, size_wh: tuple[int, int], *, where: str) -> None:

@@ -24,12 +24,17 @@ def keeps_alpha(path: Path) -> bool:
 
 
 def open_file_sink(
-    path: Path, *, fps: float, transparent: bool = False, notes: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    fps: float,
+    transparent: bool = False,
+    live: bool = False,
+    notes: Mapping[str, str] | None = None,
 ) -> BaseSink:
     """Open the output that a name asks for; a name without a suffix is a folder of PNGs.
 
     Args:
-        transparent: the frames have a transparent background. notes: more metadata of a video, see `Mp4Sink`.
+        transparent: the frames have a transparent background. live, notes: of a video, see `Mp4Sink`.
     Raises:
         InvalidSetting: an unknown kind of file, or one that cannot keep the transparency that is asked for.
         OutputUnwritable: the file cannot be created.
@@ -42,7 +47,7 @@ def open_file_sink(
             path=str(path),
         )
     if suffix in _VIDEO:
-        return _VIDEO[suffix](path, fps, notes=notes)
+        return _VIDEO[suffix](path, fps, live=live, notes=notes)
     if suffix:
         raise InvalidSetting(f"The output must be {_WHAT}; got {path.name}.", name="out", value=str(path))
     return PngSink(path)

@@ -2,9 +2,9 @@
 """Records H.264 video with the frames' real times; whatever happens, what was written so far plays.
 
 Frames carry the moment at which they were captured, and that is when they are shown: a slow machine records fewer
-frames, not a fast-forward. The file is written in fragments of one second (each with its own index), so a killed
-program or a full disk costs the last second at most; a normal end turns it into an ordinary MP4 for editors that
-dislike fragments.
+frames, not a fast-forward. The file is written in fragments of half a second (each with its own index), so a killed
+program or a full disk costs the last second of a live recording at most; a normal end turns it into an ordinary MP4
+for editors that dislike fragments. A file that ended normally is signed (`engine.provenance`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SinkError
+from engine.clock import NS_PER_S
+from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SigningFailed, SinkError
+from engine.provenance.signing import sign_recording
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
 from engine.sinks.png import PROVENANCE
 from engine.sinks.recording_file import RecordingFile
@@ -30,7 +32,7 @@ from engine.sinks.sound_track import SoundSource, SoundTrack
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-    from engine.types import OutputFrame
+    from engine.types import OutputFrame, Seal
 
 __all__ = ["Mp4Sink", "even", "video_stream"]
 
@@ -38,8 +40,10 @@ _log = logging.getLogger(__name__)
 
 _TICKS_PER_S = 90_000  # the usual MPEG time base: divides 24, 25, 30 and 60 fps without remainder
 _TICKS_PER_NS = Fraction(_TICKS_PER_S, 1_000_000_000)
+_LONGEST_GAP_NS = 5 * NS_PER_S  # a live run sends a card in every pause; only a sleeping computer leaves such a gap
 _CONTAINER_OPTIONS = {
     "movflags": "+frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented",
+    "frag_duration": "500000",  # µs; a second would be the longest loss, and a frame may be late
     "flush_packets": "1",  # otherwise fragments wait in libavformat's buffer and a kill loses more than one
 }
 
@@ -50,6 +54,8 @@ class Mp4Sink(BaseSink):
     Args:
         path: the file; replaced if it exists. fps: about how many frames a second come; only a hint for the encoder.
         crf: constant quality, 0 (lossless) to 51; 20 is visually clean for faces.
+        live: frames come from a running pipeline, so that a gap of more than five seconds means that the computer
+            slept; it is cut.
         sound: a microphone to be heard; the sink closes it.
         notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character.
 
@@ -69,22 +75,32 @@ class Mp4Sink(BaseSink):
         *,
         crf: int = 20,
         preset: str = "veryfast",
+        live: bool = False,
         sound: SoundSource | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self._notes = dict(notes or {})
         self.count = 0
+        self._live = live
         self._fps = Fraction(fps).limit_denominator(1001)
         # No B-frames: every packet can be written as soon as its frame is encoded.
         self._encoder_options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        if live:  # what the encoder holds back to look ahead is lost with a killed program: at 5 fps three seconds
+            self._encoder_options["tune"] = "zerolatency"
         self._file, self._container = self._create()
         self._stream: VideoStream | None = None
         self._sound = sound
         self._track: SoundTrack | None = None
         self._size_wh = (0, 0)
-        self._first_ns = 0
+        self._first_ns = self._last_ns = 0
         self._last_tick = -1
+        self._seals: dict[Seal, None] = {}  # in the order of their first frame
+
+    @property
+    def seals(self) -> tuple[Seal, ...]:
+        """What the frames so far were sealed with, each once; for signing."""
+        return tuple(self._seals)
 
     @property
     def sound_fault(self) -> str:
@@ -106,7 +122,7 @@ class Mp4Sink(BaseSink):
             if self._stream is None:
                 self._stream = self._begin(self._container, frame)
             require_size(frame, self._size_wh, where="The recording")
-            tick = max(self._last_tick + 1, round((frame.captured_ns - self._first_ns) * _TICKS_PER_NS))
+            tick = self._tick_of(frame.captured_ns)
             picture = self._picture(frame)
             picture.pts, picture.time_base = tick, Fraction(1, _TICKS_PER_S)
             self._container.mux(self._stream.encode(picture))
@@ -115,6 +131,7 @@ class Mp4Sink(BaseSink):
         except (OSError, av.FFmpegError) as error:
             raise self._abandon(error) from error
         self._last_tick = tick
+        self._seals[frame.seal] = None
         self.count += 1
 
     def close(self) -> None:
@@ -142,6 +159,11 @@ class Mp4Sink(BaseSink):
         if self.count == 0:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            return
+        try:
+            sign_recording(self.path, self.seals)
+        except SigningFailed as error:  # a recording must not be lost, nor a close fail, for want of a signature
+            _log.warning("%s", error)
 
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
         try:
@@ -162,7 +184,8 @@ class Mp4Sink(BaseSink):
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
         stream.gop_size = max(1, round(self._fps))  # one fragment, and one place to seek to, per second
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
-        self._size_wh, self._first_ns = (width_px, height_px), frame.captured_ns
+        self._size_wh = (width_px, height_px)
+        self._first_ns = self._last_ns = frame.captured_ns
         if self._sound is not None:
             self._track = SoundTrack(self._sound, container, first_ns=self._first_ns)
         return stream
@@ -176,6 +199,17 @@ class Mp4Sink(BaseSink):
     def _picture(self, frame: OutputFrame) -> av.VideoFrame:
         """Return the frame as the encoder takes it."""
         return av.VideoFrame.from_ndarray(even(frame.rgb), format="rgb24")
+
+    def _tick_of(self, captured_ns: int) -> int:
+        """Return when a frame is shown: hours of a standing picture are not what happened while a computer slept."""
+        gap_ns = captured_ns - self._last_ns
+        if self._live and not -_LONGEST_GAP_NS <= gap_ns <= _LONGEST_GAP_NS:
+            cut_ns = gap_ns - round(NS_PER_S / self._fps)
+            self._first_ns += cut_ns
+            if self._track is not None:
+                self._track.cut(from_ns=self._last_ns, gap_ns=cut_ns)
+        self._last_ns = captured_ns
+        return max(self._last_tick + 1, round((captured_ns - self._first_ns) * _TICKS_PER_NS))
 
     def _abandon(self, error: Exception) -> SinkError:
         """Let go of the file after an error and return what to raise; finished fragments stay in it."""

@@ -51,6 +51,7 @@ class Outlet:
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.name, self.broken = sink.name, False
+        self.needs_consent: bool = getattr(sink, "needs_consent", False)
         self.worker = Worker(f"sink {sink.name}", self._run, on_error=on_error)
         self._sink = sink
         self._handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame] = (
@@ -63,6 +64,11 @@ class Outlet:
     def dropped(self) -> int:
         """How many frames the sink was too slow for."""
         return self._handover.dropped
+
+    @property
+    def waiting(self) -> int:
+        """How many frames the sink has yet to take."""
+        return self._handover.waiting
 
     def offer(self, frame: OutputFrame) -> None:
         """Hand over a frame; one that has ended takes no more."""

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every frame as a numbered PNG that says in its metadata that it is synthetic; transparent where frames are."""
+"""Writes every frame as a numbered PNG, signed, that says in its metadata that it is synthetic."""
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from pathlib import Path
 
 from engine.cv import cv2
-from engine.errors import DiskFull
+from engine.errors import DiskFull, SigningFailed
 from engine.files import write_whole
+from engine.provenance.signing import sign_png
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, straight_alpha, unwritable
 from engine.types import OutputFrame
 
 __all__ = ["PROVENANCE", "PngSink", "png_bytes"]
+
+_log = logging.getLogger(__name__)
 
 PROVENANCE = "AI-generated puppet, Bunraku"
 _COMPRESSION = 3  # a third of the time of the default and files a few per cent larger
@@ -61,10 +65,18 @@ class PngSink(BaseSink):
 
 
 def png_bytes(frame: OutputFrame) -> bytes:
-    """Return the frame as a PNG file's bytes, with the provenance note."""
+    """Return the frame as a PNG file's bytes, signed and with the provenance note.
+
+    A picture that cannot be signed is returned without a signature, and the log says why.
+    """
     bgr = cv2.cvtColor(straight_alpha(frame), cv2.COLOR_RGB2BGR if frame.alpha is None else cv2.COLOR_RGBA2BGRA)
     encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])[1].tobytes()
-    return encoded[:_HEADER_BYTES] + _text_chunk("Comment", PROVENANCE) + encoded[_HEADER_BYTES:]
+    noted = encoded[:_HEADER_BYTES] + _text_chunk("Comment", PROVENANCE) + encoded[_HEADER_BYTES:]
+    try:
+        return sign_png(noted, frame.seal)
+    except SigningFailed as error:
+        _log.warning("The picture is complete and marked, but not signed: %s", error)
+        return noted
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:

@@ -8,8 +8,11 @@ Instead, later writes go nowhere, and `trim` cuts the torn fragment off, so that
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,14 +29,14 @@ class RecordingFile:
         boxed: the file is made of boxes (MP4, MOV) and can be cut back to whole ones; players of others (WebM) do so.
 
     Raises:
-        OSError: the file cannot be created.
+        OSError: the file cannot be created, or another program is recording into it.
     """
 
     def __init__(self, path: Path, *, boxed: bool = True) -> None:
         self.path = path
         self._boxed = boxed
         self.fault: OSError | None = None
-        self._file = path.open("wb", buffering=0)
+        self._file = _open_alone(path)
 
     def write(self, data: bytes) -> int:
         """Write all of `data`.
@@ -66,6 +69,24 @@ class RecordingFile:
         if self.fault is not None and self._boxed:
             with contextlib.suppress(OSError), self.path.open("r+b") as file:
                 file.truncate(_whole_length(file))
+
+
+def _open_alone(path: Path) -> io.FileIO:
+    """Open a file for writing and empty it, unless somebody else is writing it; POSIX only knows that."""
+    number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(number, 0)
+        return io.FileIO(number, "r+")
+    except BlockingIOError:
+        os.close(number)
+        raise OSError(errno.EBUSY, "another Bunraku is recording into it") from None
+    except BaseException:
+        os.close(number)
+        raise
 
 
 def _whole_length(file: BinaryIO) -> int:

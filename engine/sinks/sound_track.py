@@ -81,7 +81,17 @@ class SoundTrack:
         """Write what was heard before a picture's time."""
         self._waiting.extend(self._source.take())
         while self._waiting and self._waiting[0].at_ns < until_ns:
-            self._place(self._waiting.popleft())
+            block = self._waiting.popleft()
+            count = -(-(until_ns - block.at_ns) * self._source.rate // NS_PER_S)
+            if count < len(block.samples):  # the rest may be later than the last picture, and is cut off then
+                rest_ns = block.at_ns + count * NS_PER_S // self._source.rate
+                self._waiting.appendleft(SoundBlock(rest_ns, block.samples[count:]))
+            self._place(SoundBlock(block.at_ns, block.samples[:count]))
+
+    def cut(self, *, from_ns: int, gap_ns: int) -> None:
+        """Leave out a time in which nothing was recorded: what comes after it follows on what was heard before."""
+        self.write(until_ns=from_ns)
+        self._first_ns += gap_ns
 
     def finish(self, *, end_ns: int) -> None:
         """Write what is left before the end, with silence where nothing was heard, and end the stream."""

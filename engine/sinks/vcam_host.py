@@ -159,8 +159,8 @@ def _report(event: str, **fields: object) -> None:
         sys.stdout.flush()
 
 
-def _open_camera(options: argparse.Namespace, ring: RingReader) -> Any:
-    """Open the device; on failure report why and return None."""
+def _open_camera(options: argparse.Namespace, ring: RingReader, app: _App) -> Any:
+    """Open the device; on failure report why and return None. It ends too when nobody waits for it any more."""
     try:
         import pyvirtualcam
     except ImportError as error:
@@ -184,12 +184,13 @@ def _open_camera(options: argparse.Namespace, ring: RingReader) -> Any:
                 ring.width_px, ring.height_px, options.fps, device=options.device, backend=options.backend
             )
         except Exception as error:  # noqa: BLE001 - back-ends raise what they like; the app shows their words
-            if time.monotonic() >= give_up_s:
-                message = str(error)
-                kind = "format" if any(word in message.lower() for word in _FORMAT_WORDS) else "missing"
+            message = str(error)
+            kind = "format" if any(word in message.lower() for word in _FORMAT_WORDS) else "missing"
+            if kind == "format" or time.monotonic() >= give_up_s or app.gone:
                 _report("failed", kind=kind, message=message)
                 return None
-        time.sleep(0.1)
+        if app.closing.wait(0.1):
+            return None
 
 
 def _feed(camera: Any, ring: RingReader, app: _App, options: argparse.Namespace) -> None:
@@ -245,7 +246,7 @@ def _run(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         _report("failed", kind="ring", message=str(error))
         return 1
-    camera = _open_camera(options, ring)
+    camera = _open_camera(options, ring, app)
     if camera is None:
         ring.close()
         return 1

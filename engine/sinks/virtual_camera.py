@@ -23,8 +23,17 @@ from typing import Any
 import platformdirs
 
 from engine.clock import NS_PER_S, Clock, SystemClock
-from engine.errors import Closed, FormatRejected, OutputUnwritable, SinkError, VirtualCameraLost, VirtualCameraMissing
-from engine.sinks.base import BaseSink, require_consent, require_output_frame, require_size
+from engine.errors import (
+    Closed,
+    ConsentMissing,
+    FormatRejected,
+    OutputUnwritable,
+    SinkError,
+    VirtualCameraLost,
+    VirtualCameraMissing,
+)
+from engine.private import write_private
+from engine.sinks.base import BaseSink, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
 from engine.types import OutputFrame
 
@@ -34,6 +43,7 @@ _HOST_PROGRAM = Path(__file__).with_name("vcam_host.py")
 _END_S = 2.0  # for a host that was told to close
 _BLOCKED_NS = 4 * NS_PER_S  # without a picture taken, a driver counts as stuck and the host is replaced
 _PAUSES_NS = tuple(int(s * NS_PER_S) for s in (0.0, 0.5, 1.0, 2.0, 5.0))  # before the n-th restart in a row
+_WAIT_S = 60.0  # how long a replaced host waits for a device that is gone: it looks ten times a second, at no cost
 _TAKEOVER_S = 2.0  # how long a new host tries to get a device that an orphaned one has to leave first
 
 
@@ -59,6 +69,7 @@ class _Host:
     showing: str = ""
     answered: threading.Event = field(default_factory=threading.Event)
     reader: threading.Thread | None = None
+    greeted: bool = False
 
     def listen(self) -> None:
         """Read reports until the host ends; runs on its own thread, so that the host's pipe never fills."""
@@ -115,6 +126,7 @@ class VirtualCameraSink(BaseSink):
     """
 
     name = "virtual camera"
+    needs_consent = True
 
     def __init__(
         self,
@@ -181,7 +193,11 @@ class VirtualCameraSink(BaseSink):
         if frame.consented:
             self._ring.write(frame)
         self._check_host(self._ring)
-        require_consent(frame, where="The virtual camera")
+        if not frame.consented:
+            raise ConsentMissing(
+                "The virtual camera shows the holding card: the character's set has no valid consent note.",
+                hint="Say by whose leave its pictures are used.",
+            )
 
     def close(self) -> None:
         """Release the device and end the host."""
@@ -204,6 +220,8 @@ class VirtualCameraSink(BaseSink):
         if host is not None and host.process.poll() is None:
             if not host.answered.is_set():
                 raise VirtualCameraLost("The virtual camera is being opened again.", hint="Wait a moment.")
+            if not host.greeted:  # it may have waited for its device; what counts is what it does from now on
+                host.greeted, self._beat = True, (ring.beat, now_ns)
             if ring.beat != self._beat[0]:
                 self._beat, self._restarts = (ring.beat, now_ns), 0
             if now_ns - self._beat[1] < _BLOCKED_NS:
@@ -233,7 +251,7 @@ class VirtualCameraSink(BaseSink):
         takes_over = _write_token(self._token_file, token) and self._restarts == 0  # later it would be our own
         command = [sys.executable, str(_HOST_PROGRAM), "--ring", self._ring.name, *self._options]
         command += ["--token-file", str(self._token_file), "--token", token]
-        command += ["--retry-s", str(_TAKEOVER_S if takes_over else 0.0)]
+        command += ["--retry-s", str(_TAKEOVER_S if takes_over else _WAIT_S if self._restarts else 0.0)]
         # A session of its own: Ctrl-C and a closing terminal reach the app, not the host.
         try:
             process = subprocess.Popen(
@@ -275,8 +293,7 @@ def _write_token(path: Path, token: str) -> bool:
     """Announce a new host; return whether an earlier one may still hold the device."""
     with contextlib.suppress(OSError):
         earlier = path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(token, encoding="utf-8")
+        write_private(path, token.encode())
         return earlier
     return False
 

@@ -24,6 +24,7 @@ from platformdirs import user_cache_path
 
 from engine.errors import NoFaceInSource, SourceSetInvalid, SourceUnreadable
 from engine.geometry import Box, landmarks_from_keypoints
+from engine.private import private_folder
 from engine.sources.base import SourceAnalyser
 from engine.sources.guides import GuidePoints, fit_landmarks
 from engine.sources.picture import Picture, decode_picture
@@ -153,7 +154,7 @@ def _from_set_cache(picture: Picture, name: str, store: SetStore, trusted: bool)
     if points_name not in store.names() or width != height:  # the set cache is defined for square pictures only
         return None
     try:
-        with np.load(io.BytesIO(store.read(points_name))) as data:
+        with np.load(io.BytesIO(store.read(points_name)), allow_pickle=False) as data:
             keypoints = _points(data, "keypoints")
             if not trusted and ("sha256" not in data or str(data["sha256"]) != picture.sha256):
                 return None
@@ -177,7 +178,7 @@ def _from_user_cache(picture: Picture, cache_dir: Path) -> _Found | None:
         return None
     try:
         # From memory: np.load leaves the file open when it is damaged.
-        with np.load(io.BytesIO(path.read_bytes())) as data:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
             landmarks_px, matte = _points(data, "landmarks_px"), np.array(data["matte"], np.uint8)
     except _DAMAGED as error:
         log.info("Cached landmarks are damaged and are computed again: %s (%s)", error, path)
@@ -194,7 +195,7 @@ def _points(data: Mapping[str, NDArray[np.float32]], key: str) -> NDArray[np.flo
 
 def _to_user_cache(picture: Picture, found: _Found, cache_dir: Path) -> None:
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(cache_dir)
         # Written beside and renamed, so that a second Bunraku never reads half a file.
         handle, scratch = tempfile.mkstemp(dir=cache_dir, suffix=".part")
         with os.fdopen(handle, "wb") as file:

@@ -65,6 +65,8 @@ def check_members(infos: Sequence[zipfile.ZipInfo], path: Path) -> None:
     Raises:
         SourceSetInvalid: a member that no set has; the message names it.
     """
+    if any(not info.filename for info in infos):
+        raise _refused(path, "holds a file without a name")
     files = [info for info in infos if not info.is_dir()]
     if len(files) > MAX_MEMBERS:
         raise _refused(path, f"has too many files: expected at most {MAX_MEMBERS}, got {len(files)}")

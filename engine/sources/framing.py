@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picture pixels → portrait space: one square box per picture, cut and scaled with its alpha and landmarks.
 
-A set of equal square pictures is used whole, which keeps its background aligned between the pictures. Any other
-picture is cut, the face's height being half of the box where the picture has room for it: around the face where it
-is alone, around the *head* in a set, so that the head has one size and one place in all pictures however it turns
-and whatever the mouth does. A box set by hand in set.toml wins. Any thread.
+A set of equal square pictures is used whole, which keeps its background aligned between the pictures; so does one box
+for all pictures of one size in which the head is about in one place, such as frames of a video. Any other picture is
+cut by itself, the face's height being half of the box where the picture has room for it: around the face where it is
+alone, around the *head* in a set, so that the head has one size and one place in all pictures however it turns and
+whatever the mouth does. A box set by hand in set.toml wins. Any thread.
 
 Convention:
     as `engine.geometry`: integer coordinates on pixel centres, portrait space spans [-1, 1] over the box. Boxes lie
@@ -51,6 +52,10 @@ _WHOLE_CENTRE_OFF = 0.22  # distance of the landmarks' centre from the middle, o
 _NUDGE_SHARE = 0.15  # over the box's side; beyond, the face would sit in a corner
 _LARGEST_OVER_PICTURE = 1.25  # box side over the picture's shorter side
 _SMALLEST_ZOOM = 0.7  # one tight picture makes the others' boxes smaller too, but not below this share
+_SAME_PLACE, _SAME_SIZE = (
+    0.25,
+    0.18,
+)  # of one box for all: how far heads may lie apart, over its side; log of their sizes
 _PIVOT_Z = 0.6  # canonical units behind the face's middle, about between the ears: what stays when a head turns
 _BLEED_SHARE = 0.02  # how far a cut-out's edge colour reaches into the transparent part, over the side
 
@@ -102,6 +107,8 @@ def _automatic_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
         return [SquareBox(0, 0, width)] * len(pictures)
     each = [picture.landmarks_px for picture in pictures]
     boxes = head_boxes(each) if len(each) > 1 else [face_box(points) for points in each]
+    if len(sizes) == 1 and len(boxes) > 1 and (common := _common_box(boxes)) is not None:
+        boxes = [common] * len(boxes)
     # A picture with too little around the head needs a smaller box; the others follow it, so that sizes stay equal.
     rooms = [_LARGEST_OVER_PICTURE * min(picture.picture.size_wh) for picture in pictures]
     zoom = min([1.0, *(room / box.side_px for room, box in zip(rooms, boxes, strict=True))])
@@ -110,6 +117,16 @@ def _automatic_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
         fit_box(_zoomed(box, zoom), size_wh=picture.picture.size_wh)
         for box, picture in zip(boxes, pictures, strict=True)
     ]
+
+
+def _common_box(boxes: Sequence[SquareBox]) -> SquareBox | None:
+    """Return the middle of boxes that lie about in one place, else None."""
+    rows = np.array([(box.box.centre_x_px, box.box.centre_y_px, box.side_px) for box in boxes])
+    x, y, side = np.median(rows, axis=0)
+    if np.ptp(rows[:, :2], axis=0).max() > _SAME_PLACE * side or np.ptp(np.log(rows[:, 2])) > _SAME_SIZE:
+        return None
+    half = (side - 1) / 2
+    return SquareBox(round(float(x - half)), round(float(y - half)), max(2, round(float(side))))
 
 
 def head_boxes(landmarks_px: Sequence[NDArray[np.floating[Any]]]) -> list[SquareBox]:

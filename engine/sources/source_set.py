@@ -21,7 +21,7 @@ from engine.sources.picture import PICTURE_SUFFIXES, decode_picture
 from engine.sources.store import SET_FILE, LooseStore, SetStore, open_store
 from engine.types import MAX_SOURCES, SourceSet
 
-__all__ = ["SetContents", "assemble", "load_source_set", "read_contents", "read_manifest"]
+__all__ = ["SetContents", "analyse_entry", "assemble", "load_source_set", "read_contents", "read_manifest"]
 
 log = logging.getLogger(__name__)
 
@@ -87,20 +87,29 @@ def read_contents(
     pictures = []
     for done, entry in enumerate(entries):
         advance(done, len(entries))
-        picture = decode_picture(store.read(entry.file), label=store.label(entry.file))
-        pictures.append(
-            analyse_picture(
-                picture,
-                name=entry.file,
-                store=store,
-                trusted=trusted,
-                analyser=analyser,
-                cache_dir=cache_dir or default_cache_dir(),
-                guides=entry.guides,
-            )
-        )
+        pictures.append(analyse_entry(entry, store, trusted=trusted, analyser=analyser, cache_dir=cache_dir))
     advance(len(entries), len(entries))
     return SetContents(manifest, tuple(entries), tuple(pictures))
+
+
+def analyse_entry(
+    entry: PictureEntry,
+    store: SetStore,
+    *,
+    trusted: bool = False,
+    analyser: SourceAnalyser | None = None,
+    cache_dir: Path | None = None,
+) -> AnalysedPicture:
+    """Read and analyse one listed picture; see `engine.sources.analysis.analyse_picture`."""
+    return analyse_picture(
+        decode_picture(store.read(entry.file), label=store.label(entry.file)),
+        name=entry.file,
+        store=store,
+        trusted=trusted,
+        analyser=analyser,
+        cache_dir=cache_dir or default_cache_dir(),
+        guides=entry.guides,
+    )
 
 
 def read_manifest(store: SetStore) -> SetManifest:

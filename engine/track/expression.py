@@ -45,6 +45,6 @@ def load_expression_basis() -> ExpressionBasis:
     Raises:
         ModelFileMissing: the file is not there.
     """
-    with np.load(asset_path("models", "expression_basis.npz")) as file:
+    with np.load(asset_path("models", "expression_basis.npz"), allow_pickle=False) as file:
         parts = {name: freeze(file[name].astype(np.float64)) for name in ("neutral", "basis", "reader")}
     return ExpressionBasis(**parts)

@@ -14,7 +14,7 @@ import numpy as np
 from platformdirs import user_data_path
 
 from engine.errors import ShapeError
-from engine.files import write_whole
+from engine.private import write_private
 from engine.track.calibration import Neutral
 
 __all__ = ["load_neutral", "neutral_path", "save_neutral"]
@@ -43,7 +43,7 @@ def save_neutral(path: Path, neutral: Neutral) -> None:
         resting_openness=neutral.resting_openness,
         quality=np.float64(neutral.quality),
     )
-    write_whole(path, packed.getvalue(), durable=True)
+    write_private(path, packed.getvalue())
 
 
 def load_neutral(path: Path) -> Neutral | None:

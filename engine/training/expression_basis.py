@@ -41,7 +41,7 @@ def load_shapes(files: list[Path]) -> Array:
 
 def _frontal(files: list[Path]) -> Iterator[Array]:
     for path in files:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             keypoints = np.atleast_3d(file["kp"].astype(np.float64)).reshape(-1, 478, 3)
             keypoints = keypoints[file["ok"].reshape(-1).astype(bool)] if "ok" in file else keypoints
         for face in keypoints:

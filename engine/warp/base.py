@@ -44,6 +44,11 @@ class NeedsPortrait(Protocol):
 class ShowsSources(Protocol):
     """A warper that can say which picture each pixel came from (`engine.warp.heat`)."""
 
+    @property
+    def repaints(self) -> bool:
+        """Whether the model draws pixels of its own, which come from no picture; then it cannot say."""
+        ...
+
     def source_shares(self) -> NDArray[np.float32]:
         """Return the shares of the last frame, (R, R, N) float32."""
         ...

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PALETTE", "heat_colours", "legend", "paint_values", "shares_from", "tint"]
+__all__ = ["PALETTE", "heat_colours", "heat_legend", "paint_values", "shares_from", "tint"]
 
 # Sixteen colours that differ in hue first and lightness second; the first eight are told apart with any colour vision
 # (Okabe, Ito 2008, "Color Universal Design").
@@ -25,6 +25,10 @@ PALETTE = np.array(
         *((140, 90, 40), (190, 230, 250), (90, 20, 60), (250, 200, 220)),
     ],
     np.uint8,
+)
+_NAMES = (
+    *("blue", "orange", "green", "pink", "sky blue", "red", "yellow", "grey"),
+    *("violet", "light green", "salmon", "teal", "brown", "pale blue", "wine", "rose"),
 )
 _TINT = 0.62  # of the palette's colour; the rest is the character's own light and dark
 
@@ -69,6 +73,6 @@ def tint(rgba: NDArray[np.uint8], shares: NDArray[np.float32]) -> NDArray[np.uin
     return out
 
 
-def legend(names: Sequence[str]) -> list[tuple[str, tuple[int, int, int]]]:
-    """Return each picture's name with its colour, in the set's order."""
-    return [(name, tuple(int(c) for c in PALETTE[i % len(PALETTE)])) for i, name in enumerate(names)]  # type: ignore[misc]
+def heat_legend(names: Sequence[str]) -> str:
+    """Return which picture has which colour, in the set's order, as one line."""
+    return "colours: " + ", ".join(f"{_NAMES[i % len(_NAMES)]} {name}" for i, name in enumerate(names))

@@ -60,6 +60,11 @@ class Warper:
         return self._runner.manifest.side_px
 
     @property
+    def repaints(self) -> bool:
+        """Whether the model has a decoder; see `engine.warp.base.ShowsSources`."""
+        return bool(self._runner.manifest.islands)
+
+    @property
     def description(self) -> str:
         """One line for the start of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`."""
         count = self._current.encoded.count if self._current else None
@@ -147,7 +152,7 @@ class Warper:
         current, inputs = self._current, self._last
         if current is None or inputs is None:
             raise SourceSetEmpty("No frame has been drawn yet.", hint="Ask after the first frame.")
-        if self._runner.manifest.islands:
+        if self.repaints:
             what = f"The heat map shows where pixels come from; {self._runner.manifest.name} repaints them."
             raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
         values = paint_values(current.encoded.count)

@@ -20,9 +20,9 @@ from PIL import Image
 from engine.config import WATERMARK_CORNERS
 from engine.watermark.visible import box_of, make_mark, mark_height_px
 
-__all__ = ["has_mark", "mark_score"]
+__all__ = ["FOUND", "has_mark", "mark_score"]
 
-_FOUND = 0.55  # measured: 122 unmarked pictures reach 0.43 at most, marked ones at H.264 crf 33 keep 0.73 or more
+FOUND = 0.55  # measured: 122 unmarked pictures reach 0.43 at most, marked ones at H.264 crf 33 keep 0.73 or more
 _WORK_HEIGHT_PX = 26  # the mark's height in the search: letters are legible, the search is cheap
 _LARGEST = 1.40
 # Actual over expected mark size, the likeliest first, so that a marked frame is found early.
@@ -37,7 +37,7 @@ def has_mark(rgb: NDArray[np.uint8]) -> bool:
         found after JPEG, H.264 and uniform scaling down to a short side of 240 px; not after cropping, mirroring or
         stretching.
     """
-    return any(score >= _FOUND for score in _scores(rgb))
+    return any(score >= FOUND for score in _scores(rgb))
 
 
 def mark_score(rgb: NDArray[np.uint8]) -> float:

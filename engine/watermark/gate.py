@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composite → OutputFrame: marks a frame, looks whether the mark is there, and only then seals it.
+"""Composite → OutputFrame: marks a frame twice, looks whether the visible mark is there, and only then seals it.
+
+First the invisible mark goes into the pixels, then, as the last operation, the visible one is drawn over them: its
+letters are checked exactly, and its small plate costs the invisible mark next to nothing.
 
 This is the only module that makes an `OutputFrame` or a `Seal`, and sinks accept nothing else. It fails closed: if
-drawing or checking goes wrong, `WatermarkError` is raised and no frame leaves. Thread: any; values only.
+marking or checking goes wrong, `WatermarkError` is raised and no frame leaves. Thread: any; values only.
 """
 
 from __future__ import annotations
@@ -11,25 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import WatermarkError
-from engine.types import Composite, OutputFrame, Seal
+from engine.types import Composite, Origin, OutputFrame, Seal
 from engine.watermark.card import draw_card
 from engine.watermark.detector import has_mark
+from engine.watermark.imprint import imprint
+from engine.watermark.payload import Payload, current_payload
 from engine.watermark.visible import Mark, box_of, cover_mark, draw_mark, make_mark, mark_height_px
 
 __all__ = ["has_mark", "holding_card", "seal"]
 
+_ROWS_CHECKED = 8
 _LEAST_CONTRAST = 80.0  # letters against plate, in levels of 0–255
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 def seal(
-    composite: Composite, *, rendered_ns: int, corner: str = "top-right", style: str = "dark", consented: bool = False
+    composite: Composite,
+    *,
+    rendered_ns: int,
+    corner: str = "top-right",
+    style: str = "dark",
+    consented: bool = False,
+    payload: Payload | None = None,
+    origin: Origin | None = None,
 ) -> OutputFrame:
     """Mark a finished canvas and let it out.
 
     Args:
         rendered_ns: monotonic time at which rendering ended. corner, style: see `engine.config.OutputSettings`.
         consented: see `OutputFrame`.
+        payload: what the invisible mark says; None is this run. origin: what made the character, for signatures.
 
     Ownership:
         returns new pixels; the composite is not written.
@@ -38,12 +52,14 @@ def seal(
         WatermarkError: the frame cannot be marked, or the mark is not in its pixels afterwards.
     """
     size_wh = (composite.rgb.shape[1], composite.rgb.shape[0])
+    payload = payload or current_payload()
     try:
         mark = make_mark(mark_height_px(size_wh), style)
-        rgb = composite.rgb.copy()
+        rgb = imprint(composite.rgb, payload)
+        problem = _check_imprint(rgb, composite.rgb)
         draw_mark(rgb, mark, corner=corner)
         alpha = None if composite.alpha is None else cover_mark(composite.alpha, mark, corner=corner)
-        problem = _check(rgb, mark, corner=corner)
+        problem = problem or _check(rgb, mark, corner=corner)
     except WatermarkError:
         raise
     except Exception as error:
@@ -54,7 +70,8 @@ def seal(
         raise WatermarkError(
             f"The watermark is not in the frame, which was withheld: {problem}.", hint="Please report this."
         )
-    return OutputFrame(composite.captured_ns, rendered_ns, rgb, Seal(), consented, alpha)
+    proof = Seal(payload.as_bytes(), origin or Origin())
+    return OutputFrame(composite.captured_ns, rendered_ns, rgb, proof, consented, alpha)
 
 
 def holding_card(
@@ -67,6 +84,15 @@ def holding_card(
     """
     card = Composite(at_ns, draw_card(size_wh, reason))
     return seal(card, rendered_ns=at_ns, corner=corner, style=style, consented=True)
+
+
+def _check_imprint(rgb: NDArray[np.uint8], before: NDArray[np.uint8]) -> str:
+    """Return what is wrong with the invisible mark, seen on a few rows; reading it back would cost a tenth of a second.
+
+    It never leaves a row as it was: where black or white takes one half of the pattern, the other half is left.
+    """
+    rows = slice(0, None, max(1, len(rgb) // _ROWS_CHECKED))
+    return "" if (rgb[rows] != before[rows]).any() else "the invisible mark changed nothing"
 
 
 def _check(rgb: NDArray[np.uint8], mark: Mark, *, corner: str) -> str:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The visible mark: "BUNRAKU · AI PUPPET" on a small plate; drawn once per size, then only mixed in.
+"""The visible mark: a puppet's head, Bunraku's sign, and "AI MODIFIED" on a small plate; drawn once per size.
 
-The plate is translucent and gives the letters contrast on any background; letters are opaque, so that their pixels
-can be checked exactly. Size follows the frame's short side (the EU code of practice asks for 5 % or more) and the
-mark shrinks only where a narrow frame would cut it off. Drawn with the font inside Pillow; no file is needed.
+The words are those of the EU code of practice on marking (2026), whose size is 5 % of the short side or more. The plate
+is translucent and gives the letters contrast on any background; letters and sign are opaque, so that their pixels can
+be checked exactly. The mark follows the frame's short side and shrinks only where a narrow frame would cut it off.
+Drawn with the font inside Pillow; no file is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from engine.types import freeze
 
 __all__ = ["MARK_TEXT", "Mark", "box_of", "cover_mark", "draw_mark", "make_mark", "mark_height_px"]
 
-MARK_TEXT = "BUNRAKU  ·  AI PUPPET"
+MARK_TEXT = "AI MODIFIED"
 _HEIGHT_SHARE = 0.058  # of the short side
 _LEAST_HEIGHT_PX = 18  # below, the letters run together
 _MARGIN_SHARE = 0.028  # of the short side, from the frame's edges
@@ -140,11 +141,11 @@ def make_mark(height_px: int, style: str) -> Mark:
 def _aspect() -> float:
     """Return the plate's width over its height, from the text's own width."""
     left, _, right, _ = _font(100).getbbox(MARK_TEXT)
-    return (right - left) / 100 * _TEXT_SHARE + 2 * _PADDING_SHARE
+    return (right - left) / 100 * _TEXT_SHARE + _SIGN_SHARE + _GAP_SHARE + 2 * _PADDING_SHARE
 
 
-_TEXT_SHARE = 0.56  # font size over plate height
-_PADDING_SHARE = 0.46  # beside the text, over plate height
+# over the plate's height: size of the font, of the sign, between them, and beside them
+_TEXT_SHARE, _SIGN_SHARE, _GAP_SHARE, _PADDING_SHARE = 0.60, 0.62, 0.24, 0.40
 
 
 @functools.lru_cache(maxsize=8)
@@ -166,19 +167,39 @@ def _plate_mask(big_wh: tuple[int, int], *, inset_px: int) -> Image.Image:
 
 
 def _text_mask(big_wh: tuple[int, int]) -> Image.Image:
+    """Draw sign and text, (W, H) "L"."""
     mask = Image.new("L", big_wh, 0)
-    size_px = round(big_wh[1] * _TEXT_SHARE)
+    height = big_wh[1]
+    size_px = round(height * _TEXT_SHARE)
     # The built-in font has one weight; a thin outline makes it semibold and keeps the letters' cores solid.
     ImageDraw.Draw(mask).text(
-        (big_wh[0] / 2, big_wh[1] / 2),
+        (height * (_PADDING_SHARE + _SIGN_SHARE + _GAP_SHARE), height / 2),
         MARK_TEXT,
         fill=255,
         font=_font(size_px),
-        anchor="mm",
+        anchor="lm",
         stroke_width=max(1, round(size_px * 0.022)),
         stroke_fill=255,
     )
+    _draw_sign(
+        ImageDraw.Draw(mask), (height * (_PADDING_SHARE + _SIGN_SHARE / 2), height * 0.53), height * _SIGN_SHARE / 2
+    )
     return mask
+
+
+def _draw_sign(draw: ImageDraw.ImageDraw, middle: tuple[float, float], r: float) -> None:
+    """Draw a puppet's head of radius about `r`: topknot, face, closed eyes; the holding card's puppet in small."""
+    x, y = middle
+
+    def box(cx: float, cy: float, rx: float, ry: float) -> tuple[float, float, float, float]:
+        return x + (cx - rx) * r, y + (cy - ry) * r, x + (cx + rx) * r, y + (cy + ry) * r
+
+    draw.ellipse(box(0, -0.86, 0.34, 0.26), fill=255)
+    draw.ellipse(box(0, 0.10, 0.90, 0.88), fill=255)
+    line = max(1, round(r * 0.17))
+    for side in (-1, 1):
+        draw.arc(box(side * 0.40, 0.02, 0.22, 0.20), 10, 170, fill=0, width=line)
+    draw.arc(box(0, 0.42, 0.22, 0.18), 15, 165, fill=0, width=line)
 
 
 def _shrunk(mask: Image.Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:

@@ -199,11 +199,12 @@ def test_the_camera_panel(qtbot: QtBot) -> None:
 
 
 def test_the_engine_panel(qtbot: QtBot) -> None:
-    panel = EnginePanel([("lite", "lite"), ("lite-512", "lite-512")], ["auto", "openvino"])
+    panel = EnginePanel([("Small", "lite"), ("Large", "lite-512")], ["auto", "openvino"])
     qtbot.addWidget(panel)
     panel.show_settings("lite", "auto")
+    assert panel.model.currentText() == "Small"
     with qtbot.waitSignal(panel.model_chosen) as told:
-        choose(panel.model, "lite-512")
+        choose(panel.model, "Large")
     assert told.args == ["lite-512"]
     with qtbot.waitSignal(panel.backend_chosen) as told:
         choose(panel.backend, "openvino")
@@ -404,3 +405,14 @@ def test_the_microphone_is_a_choice_and_none_is_said(qtbot: QtBot) -> None:
     panel.show_microphones([], "No microphone is connected.")
     assert panel.microphone.currentText() == "No sound"
     assert any(w.text() == "No microphone is connected." for w in panel.findChildren(QLabel))
+
+
+def test_the_virtual_camera_is_a_choice_where_there_are_several(qtbot: QtBot) -> None:
+    panel = OutputPanel()
+    qtbot.addWidget(panel)
+    panel.show_device("/dev/video8")
+    panel.show_devices([("Bunraku (/dev/video9)", "/dev/video9")])
+    assert panel.device.currentText() == "/dev/video8 (not there)"
+    with qtbot.waitSignal(panel.device_chosen) as chosen:
+        choose(panel.device, "Bunraku (/dev/video9)")
+    assert chosen.args == ["/dev/video9"]

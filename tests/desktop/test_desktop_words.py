@@ -74,6 +74,12 @@ def test_the_bottleneck_is_named_with_one_suggestion(stats: PipelineStats, fps: 
     assert bool(advice) == (fps > 0)
 
 
+def test_without_a_camera_nothing_is_said_of_the_face() -> None:
+    chip = chip_for(PipelineState(Phase.DEGRADED, (TRACKING_LOST, CAMERA_STALLED)))
+    assert "no face" not in chip.reason
+    assert "sends no pictures" in chip.reason
+
+
 def test_a_busy_processor_is_not_blamed_on_the_camera() -> None:
     fast = stats_of(track=8, retarget=2, warp=12, composite=2, watermark=1)
     assert bottleneck(fast, fps=15, wanted_fps=30, late=0.4) == "Processor"

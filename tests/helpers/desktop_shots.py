@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saves pictures of the window in every state: `python -m tests.helpers.desktop_shots FOLDER`.
+"""Saves pictures of the window in every state: `python -m tests.helpers.desktop_shots FOLDER [STATE…]`.
 
-The states are real: the engine runs on the built-in clip and set. Two sizes, dark and light.
+The states are real: the engine runs on the built-in clip and set. Two sizes, dark and light; QT_SCALE_FACTOR=2 gives
+them as a screen of double density shows them. STATE: save only those whose names contain one of these words.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["main"]
 
 _SIZES = ((1280, 800), (1920, 1080))
 _PATIENCE_S = 300.0
+_WANTED: list[str] = []
 
 
 def _until(done: Callable[[], bool], *, timeout_s: float = _PATIENCE_S) -> None:
@@ -44,6 +46,8 @@ def _linger(seconds: float) -> None:
 
 
 def _shoot(window: MainWindow, folder: Path, state: str) -> None:
+    if _WANTED and not any(word in state for word in _WANTED):
+        return
     for size in _SIZES:
         for theme in ("dark", "light"):
             window.resize(*size)
@@ -53,6 +57,16 @@ def _shoot(window: MainWindow, folder: Path, state: str) -> None:
             if not window.grab().save(str(name)):
                 raise OSError(f"not saved: {name}")
             print(name, flush=True)
+
+
+def _spread_panels(window: MainWindow) -> None:
+    """Fold what is usually open and open what is usually folded; a build is under way."""
+    for name, section in window.live.sections.items():
+        if name != "plots" and section.is_open != (name in ("output", "engine")):
+            section.head.click()
+    window.live.engine.show_building(True)
+    window.live.engine.show_progress(0.42, "about 5 s left")
+    _linger(3)
 
 
 def main(folder: Path) -> None:
@@ -99,6 +113,14 @@ def main(folder: Path) -> None:
         _until(lambda: TRACKING_LOST in controller.current.reasons)
         _linger(2)
         _shoot(window, folder, "9-no-face")
+        _spread_panels(window)
+        _shoot(window, folder, "12-panels-output-model")
+        controller.change(camera="demo")
+        window.pages.setCurrentWidget(window.compare)
+        window.compare.live.click()
+        _until(lambda: "fv2v" in window.compare.state.text())
+        _shoot(window, folder, "13-compare-live")
+        window.compare.back.click()
         window.live.transport.vcam_button.click()
         controller.change(camera=str(Path(place) / "gone.mp4"))
         _until(lambda: controller.current.phase is Phase.FAILED)
@@ -111,4 +133,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    _WANTED.extend(sys.argv[2:])
     main(Path(sys.argv[1]))

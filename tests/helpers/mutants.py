@@ -53,7 +53,7 @@ def seed_pictures(side: int = 64) -> dict[str, bytes]:
         ("rgb.png", image, "PNG", {"icc_profile": b"nonsense" * 20}),
         ("alpha.png", Image.fromarray(alpha), "PNG", {}),
         ("palette.png", image.convert("P"), "PNG", {"transparency": 3}),
-        ("deep.png", Image.fromarray((rgb[..., 0].astype(np.uint16) * 257)), "PNG", {}),
+        ("deep.png", Image.fromarray(rgb[..., 0].astype(np.uint16) * 257), "PNG", {}),
         ("one.png", image.convert("1"), "PNG", {}),
         ("plain.jpg", image, "JPEG", {"quality": 80, "exif": exif}),
         ("progressive.jpg", image, "JPEG", {"quality": 60, "progressive": True}),

@@ -19,6 +19,7 @@ from engine.clock import FakeClock
 from engine.compose.compositor import Compositor
 from engine.config import LiveSettings, MotionSettings, OutputSettings
 from engine.renderer import Renderer
+from engine.stages import Spares
 from engine.types import Frame, OutputFrame, Query, SourceImage, SourceSet, TrackedMotion, WarpedPortrait
 
 __all__ = [
@@ -158,6 +159,7 @@ class ScriptedWarper:
     """Shows a person of one colour, a little darker with every source set used."""
 
     description = "engine: scripted"
+    side_px = 64
 
     def __init__(self, *, error_at: dict[int, BaseException] | None = None) -> None:
         self.error_at = error_at or {}
@@ -198,8 +200,6 @@ class ScriptedWarper:
 class ReadingWarper(ScriptedWarper):
     """A warper that needs the driving portrait, and notes what it is given."""
 
-    side_px = 64
-
     def __init__(self) -> None:
         super().__init__()
         self.portraits: list[np.ndarray | None] = []
@@ -226,6 +226,7 @@ def make_renderer(
     warper: ScriptedWarper | None = None,
     settings: LiveSettings | None = None,
     clock: FakeClock | None = None,
+    spares: Spares | None = None,
 ) -> Renderer:
     """Return a renderer made of scripted parts and the real compositor and gate."""
     settings = settings or LiveSettings(output=OutputSettings(size_wh=SIZE_WH))
@@ -236,4 +237,5 @@ def make_renderer(
         Compositor(settings.output),
         settings=settings,
         clock=clock,
+        spares=spares,
     )

@@ -30,6 +30,19 @@ class CallApp:
         self._connection, _ = self._server.accept()
         self._connection.settimeout(30)
 
+    def unplug(self) -> None:
+        """Take the device away: whoever feeds it gets an error, and nobody can open it."""
+        self._port = self._server.getsockname()[1]
+        self._server.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def plug_in(self) -> None:
+        """Bring the device back under its old name."""
+        self._server = socket.create_server(("127.0.0.1", self._port))
+        self._server.settimeout(30)
+
     def read(self) -> np.ndarray | None:
         """Return the next picture, or None when the host has closed the device."""
         assert self._connection is not None

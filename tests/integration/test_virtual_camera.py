@@ -141,7 +141,8 @@ def test_a_killed_host_is_reported_and_replaced(call: CallApp) -> None:
         call.read_until(marked_frame(size_wh=_SIZE_WH).rgb)
 
 
-def test_a_device_that_stays_away_is_tried_again_with_pauses(call: CallApp) -> None:
+def test_a_device_that_stays_away_is_tried_again_with_pauses(call: CallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_camera, "_WAIT_S", 0.0)  # each host gives up at once
     clock = FakeClock()
     with _open(call, clock=clock) as sink:
         sink._host.process.kill()
@@ -164,6 +165,35 @@ def test_a_device_that_stays_away_is_tried_again_with_pauses(call: CallApp) -> N
         pauses = np.diff(starts) / 1e9
         assert len(starts) < 10
         assert (np.diff(pauses)[:3] > 0).all(), "each pause is longer than the one before"
+
+
+def test_a_device_that_comes_back_is_opened_by_the_host_that_waits_for_it(call: CallApp) -> None:
+    with _open(call, hold_s=_LONG_S) as sink:
+        frame = marked_frame(size_wh=_SIZE_WH)
+        call.unplug()
+        sink._host.process.wait(30)
+        with pytest.raises(VirtualCameraLost, match="host ended"):
+            sink.send(frame)
+        waiting = sink.host_pid
+        for _ in range(3):
+            with pytest.raises(VirtualCameraLost, match="being opened again"):
+                sink.send(frame)
+        call.plug_in()
+        call.accept()
+        _send_until_shown(sink)
+        assert sink.host_pid == waiting, "no new process, no pause"
+        call.read_until(frame.rgb)
+
+
+def test_a_host_that_waits_for_its_device_ends_when_told(call: CallApp) -> None:
+    sink = _open(call)
+    call.unplug()
+    sink._host.process.wait(30)
+    with pytest.raises(VirtualCameraLost):
+        sink.send(marked_frame(size_wh=_SIZE_WH))
+    host = sink._host
+    sink.close()
+    assert host.process.returncode == 1, "by itself, not killed"
 
 
 def test_a_blocking_driver_never_blocks_the_app(call: CallApp) -> None:

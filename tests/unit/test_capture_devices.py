@@ -12,7 +12,7 @@ import pytest
 
 from engine.capture import _choose
 from engine.capture.base import Camera, CameraInfo
-from engine.capture.devices import FoundCamera, find_cameras, is_virtual_output
+from engine.capture.devices import FoundCamera, find_cameras, is_virtual_output, list_virtual_cameras
 from engine.capture.opencv import OpenCvCamera
 from engine.clock import NS_PER_S, FakeClock
 from engine.cv import cv2
@@ -55,6 +55,24 @@ def test_lists_capture_nodes_with_stable_ids(device_tree: tuple[Path, Path]) -> 
         ("usb-046d_C920_ABC-video-index0", "HD Pro Webcam C920", "video0"),
         ("pci-0000:00:14.0-usb-0:2:1.0-video-index0", "Cheap Cam", "video2"),
     ]
+
+
+def test_lists_virtual_cameras_by_what_they_take(device_tree: tuple[Path, Path]) -> None:
+    sys_root, dev_root = device_tree
+    caps: dict[str, int | None] = {"video9": _OUTPUT, "video10": None}
+
+    def found() -> list[tuple[str, str]]:
+        cameras = list_virtual_cameras(
+            platform="linux",
+            sys_root=sys_root,
+            dev_root=dev_root,
+            query_caps=lambda node: caps.get(node.name, _CAPTURE),
+        )
+        return [(camera.name, Path(camera.id).name) for camera in cameras]
+
+    assert found() == [("Bunraku", "video9"), ("OBS Virtual Camera", "video10")]
+    caps.update(video2=_OUTPUT | _CAPTURE, video10=_CAPTURE)  # one that somebody sends to gives out, and takes no more
+    assert found() == [("Cheap Cam", "video2"), ("Bunraku", "video9")]
 
 
 def test_lists_a_camera_whose_driver_does_not_answer(device_tree: tuple[Path, Path]) -> None:

@@ -53,10 +53,12 @@ class ScriptedSound:
         return self._begins_s + samples / (RATE * (1 + self.fast))
 
 
-def record(path: Path, sound: ScriptedSound, *, seconds: float) -> None:
-    with Mp4Sink(path, fps=FPS, sound=sound) as sink:
+def record(path: Path, sound: ScriptedSound, *, seconds: float, asleep_s: tuple[float, float] = (0.0, 0.0)) -> None:
+    with Mp4Sink(path, fps=FPS, sound=sound, live=True) as sink:
         for index in range(round(seconds * FPS)):
             at_s = index / FPS
+            if asleep_s[0] <= at_s < asleep_s[1]:
+                continue
             sound.now_s = at_s + 0.05  # a picture arrives a little after it was taken
             # A white picture at the moment of each click: what an eye compares.
             bright = any(abs(at_s - click) < 0.5 / FPS for click in sound.clicks_s)
@@ -103,6 +105,16 @@ def test_lost_sound_becomes_silence_of_the_same_length(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     record(path, ScriptedSound([0.4, 2.0], lost=range(50, 80)), seconds=2.4)
     flashes, clicks = flashes_and_clicks(path)
+    assert clicks == pytest.approx(flashes, abs=0.025)
+
+
+def test_after_a_sleep_that_is_cut_from_the_pictures_the_sound_is_still_in_step(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    asleep = range(round(1.3 * RATE / BLOCK), round(11.2 * RATE / BLOCK))
+    record(path, ScriptedSound([0.4, 11.2], lost=asleep), seconds=12.0, asleep_s=(0.8, 10.8))
+    flashes, clicks = flashes_and_clicks(path)
+    assert len(flashes) == 2
+    assert flashes[1] < 2.0, "the sleep is cut"
     assert clicks == pytest.approx(flashes, abs=0.025)
 
 

@@ -71,6 +71,17 @@ def test_one_head_has_one_size_and_place_however_it_moves():
     assert outline[1].side_px - outline[0].side_px > 50
 
 
+def test_frames_of_one_camera_share_one_box_and_so_their_background():
+    frames = [analysed((900, 700), landmarks_at((450 + shift, 350), 200)) for shift in (0, 30, -40)]
+    boxes = choose_boxes(frames)
+    assert len(set(boxes)) == 1
+    assert abs(boxes[0].box.centre_x_px - 450) <= 2
+    apart = [*frames, analysed((900, 700), landmarks_at((600, 350), 200))]
+    assert len(set(choose_boxes(apart))) > 1
+    nearer = [*frames, analysed((900, 700), landmarks_at((450, 350), 290))]
+    assert len(set(choose_boxes(nearer))) > 1
+
+
 def test_a_tight_picture_makes_all_boxes_smaller():
     roomy, tight = (
         analysed((900, 700), landmarks_at((450, 350), 200)),

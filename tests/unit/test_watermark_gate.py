@@ -13,6 +13,8 @@ from engine.watermark import gate
 from engine.watermark.card import draw_card
 from engine.watermark.detector import mark_score
 from engine.watermark.gate import has_mark, holding_card, seal
+from engine.watermark.imprint_reader import read_imprint
+from engine.watermark.payload import Payload, current_payload
 from engine.watermark.visible import box_of, make_mark, mark_height_px
 
 
@@ -37,13 +39,43 @@ def test_mark_is_found_on_any_background(size_wh: tuple[int, int], level: int, s
 def test_mark_sits_in_its_corner_and_nowhere_else(corner: str) -> None:
     before = _canvas((640, 360), 90)
     after = seal(before, rendered_ns=0, corner=corner).rgb
-    changed = np.argwhere((after != before.rgb).any(axis=2))
+    changed = np.argwhere((np.abs(after.astype(int) - before.rgb) > 6).any(axis=2))
     top, left = changed.min(axis=0)
     bottom, right = changed.max(axis=0) + 1
     assert (left < 320) == corner.endswith("left")
     assert (top < 180) == corner.startswith("top")
     assert bottom - top >= 0.05 * 360, "at least 5 % of the short side"
     assert right - left < 320
+
+
+def test_the_invisible_mark_goes_in_first_and_says_which_run() -> None:
+    payload = Payload((3, 4), 0xC0FFEE)
+    frame = seal(Composite(0, _busy((640, 360)) // 8 + 100), rendered_ns=0, payload=payload)
+    found = read_imprint([frame.rgb])
+    assert found is not None
+    assert found.payload == payload
+    assert has_mark(frame.rgb)
+
+
+def test_without_a_payload_the_mark_says_this_run() -> None:
+    found = read_imprint([seal(_canvas((640, 360), 90), rendered_ns=0).rgb])
+    assert found is not None
+    assert found.payload == current_payload()
+
+
+def test_fails_closed_when_the_invisible_mark_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(rgb: np.ndarray, payload: Payload) -> np.ndarray:
+        raise RuntimeError("no pattern")
+
+    monkeypatch.setattr(gate, "imprint", broken)
+    with pytest.raises(WatermarkError, match=r"withheld: no pattern"):
+        seal(_canvas((640, 360), 40), rendered_ns=0)
+
+
+def test_fails_closed_when_the_invisible_mark_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "imprint", lambda rgb, payload: rgb.copy())
+    with pytest.raises(WatermarkError, match=r"withheld: the invisible mark changed nothing"):
+        seal(_canvas((640, 360), 40), rendered_ns=0)
 
 
 def test_composite_is_not_written() -> None:
