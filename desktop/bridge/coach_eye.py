@@ -25,7 +25,7 @@ from engine.types import Frame, MonitorView, TrackedMotion
 __all__ = ["CoachEye", "CoachView", "TakenFrame"]
 
 _VIEW_PX = 960
-_MOST_HELD = 40
+_MOST_HELD, _LEAST_HELD = 40, 8  # a slow computer sees a frame a second, and a pose is held over several
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class CoachEye:
             points = facts.landmarks_px[:, :2] * np.float32(small.shape[1] / size_wh[0])
         with self._lock:
             self._held.append(frame)
-            while frame.captured_ns - self._held[0].captured_ns > frames_held_ns():
+            while len(self._held) > _LEAST_HELD and frame.captured_ns - self._held[0].captured_ns > frames_held_ns():
                 self._held.popleft()
             self._before = facts
             advice = self._coach.look(facts, size_wh=size_wh, now_ns=frame.captured_ns)
@@ -117,6 +117,8 @@ class CoachEye:
         found = next((frame for frame in self._held if frame.index == number), None)
         if found is not None:
             self._news.taken.append(TakenFrame(key, found.rgb))
+        else:  # too slow even for that: ask again rather than lose it
+            self._coach.retake(key)
 
     def _missing(self) -> tuple[str, ...]:
         return tuple(target.key for target in self._coach.missing)

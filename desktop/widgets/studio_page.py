@@ -146,6 +146,7 @@ class StudioPage(QWidget):
         self.colours = QCheckBox("Same light in all pictures")
         self.colours.setAccessibleName("Match the colours of all pictures to the reference")
         self.automatic = QCheckBox("Automatic order and reference")
+        self.automatic.setAccessibleName("Automatic order and reference")
         self.stage = Stage()
         self.stage.setMinimumSize(240, 135)
         self.stage.setFixedHeight(150)

@@ -292,10 +292,18 @@ def test_sets_are_copied_packed_taken_in_deleted_and_brought_back(tasks: Tasks, 
 # ------------------------------------------------------------------------------------------------------------ coach
 
 
+@pytest.fixture
+def coach(qtbot: QtBot) -> Iterator[Coach]:
+    """A coach whose camera shows one picture over and over."""
+    made = Coach(lambda: str(JUN / "front.webp"))
+    yield made
+    made.close()
+    assert not made.running
+    made.deleteLater()
+
+
 @pytest.mark.slow
-def test_the_coach_takes_a_front_view_and_asks_for_more(qtbot: QtBot) -> None:
-    """The camera shows one picture over and over; its owner says nothing else is seen."""
-    coach = Coach(lambda: str(JUN / "front.webp"))
+def test_the_coach_takes_a_front_view_and_asks_for_more(coach: Coach, qtbot: QtBot) -> None:
     said: list[object] = []
     coach.said.connect(said.append)
     with qtbot.waitSignal(coach.taken, timeout=WAIT_MS) as taken:
@@ -310,9 +318,6 @@ def test_the_coach_takes_a_front_view_and_asks_for_more(qtbot: QtBot) -> None:
     with qtbot.waitSignal(coach.taken, timeout=WAIT_MS) as taken:
         coach.take_now()
     assert taken.args[1] == "webcam"
-    coach.close()
-    assert not coach.running
-    coach.deleteLater()
 
 
 def test_a_coach_without_a_camera_says_so(qtbot: QtBot, tmp_path: Path) -> None:
