@@ -71,10 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None, models: list[str]) -> argparse.Namespace:
     """Return the options; ends the program with code 2 where they are wrong."""
-    from engine.build.flavour import TARGETS
     from engine.build.profiles import PROFILES
     from engine.runtime.engine_file import default_folder
-    from engine.runtime.tensorrt_library import FLAVOURS
+    from engine.runtime.tensorrt_library import FLAVOURS, RTX_KNOWN, RTX_TARGETS
 
     parser = argparse.ArgumentParser(
         prog="build_engines.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -89,15 +88,16 @@ def parse(argv: Sequence[str] | None, models: list[str]) -> argparse.Namespace:
         "--target",
         type=some_targets,
         metavar="GPUS",
-        help=f"GPU architectures: tensorrt_rtx some of {','.join(TARGETS)} (default all), tensorrt the one at hand",
+        help=f"GPU architectures: tensorrt_rtx some of {','.join(RTX_KNOWN)} (default {','.join(RTX_TARGETS)}), "
+        "tensorrt the one at hand",
     )
     parser.add_argument(
         "--profile", choices=PROFILES, default="range", help="numbers of pictures: one range, or 1, 2, 3-4, 5-8, 9-16"
     )
     parser.add_argument("--out", type=Path, default=default_folder(), help="where to write (default %(default)s)")
     options = parser.parse_args(argv)
-    if options.flavour == "tensorrt_rtx" and not set(options.target or ()) <= set(TARGETS):
-        parser.error(f"argument --target: expected some of {','.join(TARGETS)}, got {','.join(options.target)}")
+    if options.flavour == "tensorrt_rtx" and not set(options.target or ()) <= set(RTX_KNOWN):
+        parser.error(f"argument --target: expected some of {','.join(RTX_KNOWN)}, got {','.join(options.target)}")
     options.only = options.only or models
     return options
 
@@ -114,7 +114,7 @@ def list_hashes(manifests: Sequence[ModelManifest]) -> None:
     """Print one line per ONNX file."""
     for manifest in manifests:
         for name, sha256 in manifest.files.items():
-            print(f"{manifest.name:10} {manifest.side_px}²  {name:13} sha256 {sha256}")
+            print(f"{manifest.name:10} {manifest.side_px}²  {name:17} sha256 {sha256}")
 
 
 def list_engines(manifests: Sequence[ModelManifest], folder: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from engine.launch import ROOT, LaunchError, say, venv_path
 from engine.launch.environment import ensure_environment
-from engine.launch.system import ensure_system_libraries, has_display
+from engine.launch.system import ensure_system_libraries, has_display, has_tensorrt_rtx_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,10 @@ def command_test(args: Sequence[str]) -> int:
         ensure_system_libraries(tests=True, gui=gui)
     except LaunchError as error:
         say(f"{error}\nThe tests that need them will fail.")
-    ensure_environment(["test", "train", "vcam", *(["gui"] if gui else [])])
+    # With TensorRT for RTX the tests really build every model's engines, which needs no GPU.
+    ensure_environment(
+        ["test", "train", "vcam", *(["gui"] if gui else []), *(["rtx"] if has_tensorrt_rtx_wheels() else [])]
+    )
     python = str(venv_path("python"))
     whole_suite = not args  # a part of it says nothing about coverage
     pytest_args = ["--cov", "--cov-report="] if whole_suite else list(args)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +20,9 @@ from desktop.bridge.session import DEMO_CLIP, warm_up
 from desktop.controller import Controller
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
+from engine.memory import limit_arenas
 
-__all__ = ["main", "make_window", "parse_args"]
+__all__ = ["leave", "main", "make_window", "parse_args"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ def make_window(options: argparse.Namespace) -> MainWindow:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app until its window is closed; returns the exit code."""
     options = parse_args(argv)
+    limit_arenas()
     app = QApplication(sys.argv[:1])
     app.setApplicationName("bunraku")
     app.setApplicationDisplayName("Bunraku")
@@ -63,8 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         window.controller.tell_error(error)
 
     sys.excepthook = report  # PySide calls it for what a slot raises
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # closing finishes what is being recorded
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: window.close())
     window.begin()
     window.show()
     window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
-    return app.exec()
+    return leave(app.exec())
+
+
+def leave(code: int) -> int:
+    """Return the exit code; end the process at once where a thread of ours is still inside a driver or a library.
+
+    By then everything is saved and closed. Waiting for the thread could take for ever, and an ordinary exit would pull
+    the library away under it, which ends in an abort.
+    """
+    if any(thread.name.startswith("bunraku-") for thread in threading.enumerate()):
+        logging.shutdown()
+        os._exit(code)
+    return code

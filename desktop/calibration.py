@@ -47,7 +47,7 @@ class Calibration(QObject):
         super().__init__(parent)
         self._run, self._keeper, self._tasks = run, keeper, tasks
         self.step_ms = step_ms
-        self._answer_ms = answer_ms
+        self.answer_ms = answer_ms
         self._left = 0
         self._waiting = False
         self._timer = QTimer(self, singleShot=True)
@@ -100,7 +100,7 @@ class Calibration(QObject):
         if self._run.session is not None:
             self._run.session.pipeline.calibrate()
         self.begun.emit()
-        self._timer.start(self._answer_ms)
+        self._timer.start(self.answer_ms)
 
     def _accept(self) -> None:
         session, person = self._run.session, self._keeper.now.person

@@ -13,7 +13,7 @@ from engine.stats import PipelineStats
 
 __all__ = ["FigureMeter", "Figures"]
 
-UNSTEADY = "The holding card is shown; bottleneck and delay are measured while the character follows you."
+UNSTEADY = "Bottleneck and delay are measured while the character follows you."
 _SPAN = 6  # measurements: three seconds at two a second; shorter spans make the number jump
 
 

@@ -198,7 +198,9 @@ def event_words(event: PipelineEvent) -> tuple[str, Tone] | None:
     if isinstance(event, Drifted):
         words = "You sit otherwise than when you calibrated. Calibrate again (Ctrl+N) for a better likeness."
         return words, Tone.QUIET
-    if isinstance(event, Warned | Failed):
+    if isinstance(event, Warned):  # the run goes on, and the word goes away by itself
+        return error_words(event.error), Tone.WARN
+    if isinstance(event, Failed):
         return error_words(event.error), Tone.BAD
     if isinstance(event, ThreadStuck):
         words = f"The part {event.name} did not end in time; restart Bunraku if a camera stays busy."

@@ -108,7 +108,9 @@ class PipelineSettings:
     stall_s: float = _number(0.5, 0.01, 60.0, "a camera silent for longer counts as stalled")
     reopen_first_s: float = _number(0.25, 0.0, 60.0, "wait before a lost camera is opened again; doubles each time")
     reopen_most_s: float = _number(0.5, 0.0, 600.0, "longest wait between two attempts to open a lost camera")
-    give_up_s: float = _number(60.0, 0.0, 3600.0, "how long a failing engine is made anew before the run ends")
+    give_up_s: float = _number(
+        60.0, 0.0, 3600.0, "how long a failing engine is made anew before the run ends; 0 ends it at once"
+    )
     join_s: float = _number(5.0, 0.1, 60.0, "how long stopping waits for one thread")
 
     def __post_init__(self) -> None:

@@ -203,6 +203,18 @@ def _check_video_encoder() -> Iterator[Check]:
         yield Check("video encoder", Verdict.OK, f"{codec.long_name} (PyAV {_version('av')})")
 
 
+def _check_signing() -> Iterator[Check]:
+    """Say whose key signs; one is not made for the asking."""
+    from engine.provenance.identity import identity_path, own_folder, signing_identity
+
+    if not identity_path().exists() and not own_folder().exists():
+        yield Check("signing", Verdict.OK, "the first recording makes this installation's key")
+        return
+    identity = signing_identity()
+    whose = "your certificate" if identity.own else "this installation's key"
+    yield Check("signing", Verdict.OK, f"{whose}, {identity.algorithm}, C2PA library {_version('c2pa-python')}")
+
+
 def _check_disk() -> Iterator[Check]:
     from platformdirs import user_cache_path
 
@@ -247,6 +259,7 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _check_cameras,
     _check_virtual_camera,
     _check_video_encoder,
+    _check_signing,
     _check_disk,
     _check_models,
 )

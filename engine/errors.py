@@ -12,8 +12,8 @@
     │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
     │                          SigningFailed
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
-    │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError, EngineBuildFailed,
-    │                          PrecisionLost
+    │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError (DeviceLost),
+    │                          EngineBuildFailed, PrecisionLost
     └─ WatermarkError      8   always stops output (fail closed)
 
     ShapeError(ValueError)               a mistake in our own code: tensor name, expected, actual
@@ -42,6 +42,7 @@ __all__ = [
     "ConsentMissing",
     "CudaError",
     "DeviceError",
+    "DeviceLost",
     "DiskFull",
     "DriverError",
     "DriverUnreadable",
@@ -281,6 +282,10 @@ class OutOfDeviceMemory(EngineError):
 
 class CudaError(EngineError):
     """The GPU or its driver failed."""
+
+
+class DeviceLost(CudaError):
+    """The GPU, or our context on it, is gone; an engine opened anew may find it again."""
 
 
 class EngineBuildFailed(EngineError):

@@ -32,7 +32,9 @@ from engine.events import (
     SourceSetReady,
     TrackingLost,
     TrackingRecovered,
+    Warned,
 )
+from engine.memory import release_memory
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -85,8 +87,8 @@ class Renderer:
         self._crop = DrivingCrop(side_px=self._reader.side_px) if self._reader is not None else None
         self.listener: Callable[[PipelineEvent], None] = lambda event: None
         self.monitor: Monitor | None = None
-        self.cut_out = False  # whether the pictures have no background of their own
         self._heat: ShowsSources | None = None
+        self.cut_out = False  # whether the pictures have no background of their own
         self.last_timings = StageTimes()
         self.stage = ""
         """The stage of the last frame: where `render` was when it raised; "track", "retarget", "warp" or "compose"."""
@@ -98,6 +100,7 @@ class Renderer:
         self._standby = Standby(self._settings, self._clock, origin=origin)
         self._frame_wh: tuple[int, int] | None = None
         self._face_found: bool | None = None
+        self._warning: BaseException | None = None  # of the set in use
         self.set_settings(self._settings)
 
     @property
@@ -156,7 +159,8 @@ class Renderer:
         """Show another character from the next frame on."""
         if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
             prepared = self.prepare(prepared.source_set)
-        images = prepared.source_set.images
+        images = prepared.source_set.images[: getattr(prepared.warper_side, "shown", None)]
+        self._warning = getattr(prepared.warper_side, "warning", None)
         self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
@@ -241,6 +245,7 @@ class Renderer:
             if prepared is not None:
                 warper.use(prepared)
         self._forget_motion()
+        release_memory()
 
     def render(self, frame: Frame) -> OutputFrame:
         """Render one driving frame.
@@ -250,6 +255,9 @@ class Renderer:
         """
         if self._settings.blanked:
             return self._blank(frame.captured_ns)
+        if self._warning is not None:  # said with the first frame, when there is somebody to hear it
+            self.listener(Warned(self._clock.now_ns(), "source set", self._warning))
+            self._warning = None
         started_ns = time.perf_counter_ns()
         self.stage = "track"
         self._note_size(frame)

@@ -54,7 +54,7 @@ class Standby:
         return (at_ns - self._tracked_ns) / NS_PER_S
 
     def show(self, picture: Composite, at_ns: int, *, consented: bool) -> OutputFrame:
-        """Show a new picture, fading it in where it comes back.
+        """Show a new canvas, fading it in where it comes back.
 
         Args:
             consented: whether whoever the picture shows agreed to be shown to others.
@@ -92,8 +92,9 @@ class Standby:
         picture, shown = self._picture, self._shown if self._shown is not None else 0.0
         if picture is None or shown <= 0.0:
             return self.card(reason, at_ns)
-        rgb, alpha, share = picture.rgb, picture.alpha, 1.0 - shown
-        if share > 0.0:
+        rgb, alpha = picture.rgb, picture.alpha
+        if shown < 1.0:
+            share = 1.0 - shown
             rgb = cross_fade(rgb, draw_card(self._settings.output.size_wh, reason), share=share)
             if alpha is not None:  # the card has no transparent part
                 alpha = cross_fade(alpha, np.full_like(alpha, 255), share=share)

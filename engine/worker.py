@@ -60,10 +60,16 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        # Its owner is bound to it: kept, each would hold the other, and all they own, until a garbage collection.
+        body, self._body = self._body, _nothing
         try:
-            self._body(self.stopping)
+            body(self.stopping)
         except Closed:
             pass
         except BaseException as error:  # noqa: BLE001 - the whole point: nothing may vanish with the thread
             _log.debug("worker %s ended by %s", self.name, type(error).__name__, exc_info=error)
             self._on_error(error)
+
+
+def _nothing(_stopping: threading.Event) -> None:
+    """What is left to do for a worker that has begun."""

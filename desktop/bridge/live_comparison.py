@@ -52,6 +52,8 @@ class LiveComparing(QObject):
         self._error_bell.answered.connect(self._give_up)
         self._error: BaseException | None = None
         self._compare: LiveCompare | None = None
+        self._wanted = False
+        self._turn = 0
         run.opened.connect(lambda _session: self._watch())
         shown.hidden_changed.connect(self._hide)
         keeper.changed.connect(self._follow)
@@ -59,11 +61,23 @@ class LiveComparing(QObject):
     @property
     def running(self) -> bool:
         """Whether it is switched on."""
-        return self._compare is not None
+        return self._wanted
 
     def begin(self) -> None:
         """Compare, from the next driving frame on; begins anew where it runs."""
         self._stop()
+        self._wanted, self._turn = True, self._turn + 1
+        turn = self._turn
+        self._show_card("Loading the models")
+        self.running_changed.emit(True)
+        self._tasks.run(
+            "load comparison", _load, done=lambda _: self._begin(turn), failed=lambda error: self._end_with(error)
+        )
+
+    def _begin(self, turn: int) -> None:
+        """The libraries are loaded; it may have been switched off, or begun anew, meanwhile."""
+        if not self._wanted or turn != self._turn or self._compare is not None:
+            return
         from engine.evaluation.live_compare import LiveCompare
 
         now = self._keeper.now
@@ -74,13 +88,12 @@ class LiveComparing(QObject):
             doorbell=self._bell.ring,
             on_error=self._broken,
         )
-        self._show_card("Loading the models")
         self._watch()
-        self.running_changed.emit(True)
 
     def end(self) -> None:
         """Compare no more."""
-        if self._compare is not None:
+        if self._wanted:
+            self._wanted = False
             self._stop()
             self.running_changed.emit(False)
 
@@ -104,15 +117,13 @@ class LiveComparing(QObject):
             self._run.session.watch(_NAME, self._compare)
 
     def _follow(self, before: AppSettings, now: AppSettings) -> None:
-        if self._compare is None:
-            return
-        if (before.source_set, before.model) != (now.source_set, now.model):
+        if self._wanted and (before.source_set, before.model) != (now.source_set, now.model):
             self.begin()
-        else:
+        elif self._compare is not None:
             self._compare.motion = now.live.motion
 
     def _hide(self, hidden: bool) -> None:
-        if self._compare is not None and hidden:
+        if self._wanted and hidden:
             self._show_card("Back in a moment")
 
     def _show_card(self, reason: str) -> None:
@@ -133,5 +144,13 @@ class LiveComparing(QObject):
     def _give_up(self) -> None:
         error, self._error = self._error, None
         if error is not None:
-            self.end()
-            self.failed.emit(error)
+            self._end_with(error)
+
+    def _end_with(self, error: BaseException) -> None:
+        self.end()
+        self.failed.emit(error)
+
+
+def _load() -> None:
+    """Load what a comparison needs, on the task's thread: the window must not wait for libraries."""
+    import engine.evaluation.live_compare  # noqa: F401 - loading it is the point

@@ -18,7 +18,7 @@ from desktop.bridge.outputs import Vcam, open_recording, open_virtual_camera, sa
 from desktop.settings import AppSettings
 from desktop.words import Tone
 from engine.consent import recording_notes
-from engine.errors import Closed, MicrophoneMissing
+from engine.errors import Closed, ConsentMissing, MicrophoneMissing
 from engine.pipeline import Pipeline
 from engine.sinks.base import Sink
 from engine.sinks.lent import LentSink
@@ -219,6 +219,11 @@ class OutputsOwner(QObject):
             return False
         try:
             self._pipeline.add_sink(sink)
+        except ConsentMissing as error:
+            self._wanted = False
+            self.failed.emit(error)
+            self._close_vcam()
+            return False
         except (Closed, ValueError):  # it has ended, or got this sink when it was built
             return False
         return True

@@ -48,7 +48,7 @@ def try_virtual_camera(output: OutputSettings, device: str) -> str:
     Raises:
         SinkError: the camera cannot be opened, or its driver takes no picture.
     """
-    from engine.app.vcam_test import probe_virtual_camera
+    from engine.app.vcam_probe import probe_virtual_camera
 
     picture = card(output, "This is the test picture")
     found = probe_virtual_camera(picture, lambda: open_virtual_camera(output, device))

@@ -21,7 +21,7 @@ __all__ = ["STATEMENT", "FirstRun"]
 STATEMENT = (
     "I use pictures of myself, of people who agreed to exactly this, or of characters I may use.",
     "I tell the people I talk to that they see a puppet.",
-    "I know that every picture carries a visible watermark, which cannot be switched off.",
+    "I know that every picture carries a visible and an invisible watermark, which cannot be switched off.",
 )
 _TITLES = ("Your camera", "Your character", "Responsible use")
 

@@ -72,14 +72,13 @@ class LivePage(QWidget):
         layout.addLayout(middle, 1)
         self._order_tabs()
 
-    def open_plots(self, theme: Theme) -> PlotPane:
+    def open_plots(self, theme: Theme) -> None:
         """Make the plots when they are first seen: their library takes a moment to load."""
         if self.plots is None:
             self.plots = PlotPane(theme)
             holder = self._plot_holder.layout()
             assert holder is not None
             holder.addWidget(self.plots)
-        return self.plots
 
     def add_below_gallery(self, widget: QWidget) -> None:
         """Put something under the gallery; the tab key comes to it after the gallery."""

@@ -17,6 +17,7 @@ from desktop.notice import Notice
 from desktop.settings import AppSettings
 from desktop.theme import theme_named
 from desktop.widgets.live_page import LivePage
+from desktop.widgets.plots import load_plots
 from desktop.words import Tone, chip_for, quality_words
 from engine.config import MotionSettings
 from engine.state import PipelineState
@@ -48,6 +49,16 @@ class LivePresenter(QObject):
             vcam=controller.outputs.vcam_state.value,
             figures=self._figures,
             notices=[*self._notices],
+        )
+
+    def open_plots(self) -> None:
+        """Make the plots, once their library is loaded."""
+        controller = self.controller
+        controller.tasks.run(
+            "plots",
+            load_plots,
+            done=lambda _: self.page.open_plots(theme_named(controller.settings.theme)),
+            failed=controller.tell_error,
         )
 
     def switch_vcam(self, wanted: bool) -> None:
@@ -169,7 +180,7 @@ class LivePresenter(QObject):
 
     def _toggle_plots(self, is_open: bool) -> None:
         if is_open:
-            self.page.open_plots(theme_named(self.controller.settings.theme))
+            self.open_plots()
 
     def _reset_motion(self) -> None:
         motion = MotionSettings()

@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
             if name in self.live.sections:
                 self.live.sections[name].set_open(is_open)
         if self.live.sections["plots"].is_open:
-            self.live.open_plots(theme_named(settings.theme))
+            self.presenter.open_plots()
         self.controller.greet()
         self.watch.begin()
         self.refresh_sets()

@@ -194,7 +194,7 @@ class OutputPanel(QWidget):
         layout = panel_layout(self)
         layout.addLayout(_pair(("Size", self.size_choice), ("Rate", self.rate)))
         layout.addLayout(_pair(("Watermark", self.corner), ("Style", self.style_choice)))
-        layout.addWidget(label("The watermark is always on.", "small", wraps=True))
+        layout.addWidget(label("The watermarks, visible and invisible, are always on.", "small", wraps=True))
         layout.addWidget(label("Recordings and snapshots", "soft"))
         layout.addWidget(self.microphone)
         layout.addWidget(self._no_microphone)

@@ -6,51 +6,72 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from desktop.figures import Figures
 from desktop.theme import Theme
 
-__all__ = ["PlotPane"]
+__all__ = ["PlotPane", "load_plots"]
 
 _KEPT = 240  # two minutes, two a second
 
 
+def load_plots() -> None:
+    """Load the plots' library, which takes half a second: on a task's thread, before the first pane is made."""
+    import pyqtgraph  # noqa: F401 - loading it is the point
+
+
 class PlotPane(QWidget):
-    """Three small plots side by side."""
+    """Three small plots side by side, made one after the other: each takes as long as a frame."""
+
+    _PLOTS = (
+        ("Frames per second", ("fps",)),
+        ("Age p95, ms", ("age",)),
+        ("Stages, ms", ("Track", "Warp", "Compose", "Output")),
+    )
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         import pyqtgraph as pg
 
         self._pg: Any = pg
+        self._theme = theme
         self.setAccessibleName("Plots")
         self.setFixedHeight(150)
-        self._series: dict[str, deque[float]] = {}
+        names = [name for _, curves in self._PLOTS for name in curves]
+        self._series: dict[str, deque[float]] = {name: deque(maxlen=_KEPT) for name in names}
         self._curves: dict[str, Any] = {}
         self._plots: list[Any] = []
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(8, 0, 8, 8)
-        layout.setSpacing(8)
-        for title, curves in (
-            ("Frames per second", ("fps",)),
-            ("Age p95, ms", ("age",)),
-            ("Stages, ms", ("Track", "Warp", "Compose", "Output")),
-        ):
-            plot = pg.PlotWidget()
-            plot.setMenuEnabled(False)
-            plot.setMouseEnabled(x=False, y=False)
-            plot.hideButtons()
-            plot.hideAxis("bottom")
-            plot.plotItem.setContentsMargins(2, 2, 4, 10)
-            plot.setAccessibleName(title)
-            plot.getAxis("left").setWidth(30)
-            for curve in curves:
-                self._curves[curve] = plot.plot([], name=curve)
-                self._series[curve] = deque(maxlen=_KEPT)
-            self._plots.append((plot, title, curves))
-            layout.addWidget(plot)
-        self.show_theme(theme)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(8, 0, 8, 8)
+        self._row.setSpacing(8)
+        self._maker = QTimer(self, interval=0)
+        self._maker.timeout.connect(self._make_next)
+        self._maker.start()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all plots are there."""
+        return len(self._plots) == len(self._PLOTS)
+
+    def _make_next(self) -> None:
+        title, curves = self._PLOTS[len(self._plots)]
+        plot = self._pg.PlotWidget()
+        plot.setMenuEnabled(False)
+        plot.setMouseEnabled(x=False, y=False)
+        plot.hideButtons()
+        plot.hideAxis("bottom")
+        plot.plotItem.setContentsMargins(2, 2, 4, 10)
+        plot.setAccessibleName(title)
+        plot.getAxis("left").setWidth(30)
+        for curve in curves:
+            self._curves[curve] = plot.plot(list(self._series[curve]), name=curve)
+        self._plots.append((plot, title, curves))
+        self._row.addWidget(plot)
+        self.show_theme(self._theme)
+        if self.complete:
+            self._maker.stop()
 
     @property
     def points(self) -> dict[str, list[float]]:
@@ -64,12 +85,14 @@ class PlotPane(QWidget):
         for name, value in values.items():
             if name in self._series:
                 self._series[name].append(value)
+            if name in self._curves:
                 self._curves[name].setData(list(self._series[name]))
         for plot, _, _ in self._plots:
             plot.setYRange(0, max(1.0, plot.getViewBox().childrenBounds()[1][1] * 1.1), padding=0)
 
     def show_theme(self, theme: Theme) -> None:
         """Take another theme's colours."""
+        self._theme = theme
         colours = {
             "fps": theme.good, "age": theme.busy, "Track": theme.busy, "Warp": theme.accent, "Compose": theme.good,
             "Output": theme.warn,

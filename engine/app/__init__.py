@@ -3,6 +3,7 @@
 
     assembly.py       source set, tracker, warper, compositor → Renderer, Pipeline
     offline.py        a driving file → an animated file, every frame
+    sets.py           source sets made and judged with the real tracker and model
     demo.py           the built-in set driven by the built-in clip
     contact_sheet.py  driver and character side by side over time
 

@@ -106,8 +106,8 @@ def animate(
             announce(heat_legend([image.name for image in renderer.source_set.images]))
         if job.settings.motion.motion > 0:
             _calibrate(renderer, job.driving)
-        renderer.set_settings(fit_background(renderer.settings, job.out, cut_out=renderer.cut_out))
         notes = recording_notes(renderer.source_set) if renderer.source_set is not None else {}
+        renderer.set_settings(fit_background(renderer.settings, job.out, cut_out=renderer.cut_out))
         fps = camera.info.fps or job.settings.output.fps
         transparent = renderer.settings.output.background == TRANSPARENT
         sink = opened.enter_context(open_file_sink(job.out, fps=fps, transparent=transparent, notes=notes))
@@ -115,16 +115,21 @@ def animate(
         done = render_all(
             camera, renderer, sink, sheet=sheet, limit_s=job.limit_s, advance=lambda count: advance(count, total)
         )
-    # The file is written anew with the driver's sound, and its signature is lost with the old one.
-    sounds = done.frame_count and Path(job.driving).is_file() and job.out.suffix.lower() == ".mp4"
-    if sounds and add_audio(job.out, source=Path(job.driving)) and isinstance(sink, Mp4Sink):
-        try:
-            sign_recording(job.out, sink.seals)
-        except SigningFailed as error:
-            _log.warning("%s", error)
+    if done.frame_count and type(sink) is Mp4Sink and Path(job.driving).is_file():
+        _add_sound(sink, source=Path(job.driving))
     if sheet is not None and job.sheet is not None and done.frame_count:
         sheet.save(job.sheet)
     return done
+
+
+def _add_sound(sink: Mp4Sink, *, source: Path) -> None:
+    """Give a finished recording the sound of the driving video, and its signature again, which that takes away."""
+    if not add_audio(sink.path, source=source):
+        return
+    try:
+        sign_recording(sink.path, sink.seals)
+    except SigningFailed as error:
+        _log.warning("%s", error)
 
 
 def fit_background(settings: LiveSettings, out: Path, *, cut_out: bool) -> LiveSettings:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m engine.build WEIGHTS FOLDER`: export a checkpoint of any model to ONNX with its manifest."""
+"""Make model files.
+
+python -m engine.build WEIGHTS FOLDER   export a checkpoint of any model to ONNX with its manifest
+python -m engine.build int8 MODEL       quantise a model's decoder to 8-bit integers, and judge it (int8 --help)
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,15 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export and report the files written."""
-    parser = argparse.ArgumentParser(prog="python -m engine.build", description=__doc__)
+    """Export or quantise, and report the files written."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["int8"]:
+        from engine.build.int8_cli import main as quantise
+
+        return quantise(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path, help="weights.safetensors of a trained or tuned model")
     parser.add_argument("folder", type=Path, help="where to write, e.g. assets/models/lite")
     parser.add_argument("--half", action="store_true", help="keep the weights as float16, and export what that leaves")

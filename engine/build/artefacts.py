@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import DiskFull, OutputUnwritable
 from engine.files import write_whole
 from engine.runtime.engine_file import (
+    ENGINE_FOLDER_VARIABLE,
     EngineKey,
     EngineRecord,
     build_command,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from engine.runtime.manifest import ModelManifest
 
 __all__ = ["probe_folder", "stale_reason", "stale_sentence", "table_lines", "write_bytes", "write_engine"]
+
+_ELSEWHERE = f"choose another folder with --out, and set {ENGINE_FOLDER_VARIABLE} to it, so that the app looks there."
 
 
 def probe_folder(folder: Path) -> None:
@@ -74,10 +77,11 @@ def _sentences(path: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise DiskFull(
                 f"The disk is full: the engine cannot be written: {path}.",
-                hint="Free some space, or choose another folder with --out.",
+                hint=f"Free some space, or {_ELSEWHERE}",
             ) from error
         raise OutputUnwritable(
-            f"Cannot write the engine: {error.strerror or error}: {path}.", hint="Choose another folder with --out."
+            f"Cannot write the engine: {error.strerror or error}: {path}.",
+            hint=_ELSEWHERE[0].upper() + _ELSEWHERE[1:],
         ) from error
 
 

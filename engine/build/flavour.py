@@ -3,7 +3,7 @@
 
     tensorrt       builds for the GPU at hand and times kernels on it; those times are kept in a timing cache
     tensorrt_rtx   builds for named GPUs without any; it times nothing, so there is no timing cache: what it still has
-                   to compile on the user's GPU belongs into the runner's runtime cache
+                   to compile on the user's GPU goes into the runner's cache (`engine.runtime.runtime_cache`)
 
 Types come from the graph in both (strong typing: a flag in TensorRT 10, the only way in 11 and in RTX). TF32 is on by
 default in both and is switched off: geometric logits lose whole units in it.
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import BackendUnavailable, EngineBuildFailed, InvalidSetting
 from engine.runtime.cuda import CudaDevice
-from engine.runtime.tensorrt_library import FLAVOURS, load_library, make_logger
+from engine.runtime.tensorrt_library import FLAVOURS, RTX_TARGETS, load_library, make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["TARGETS", "Flavour", "Network", "TimingCache", "load_flavour"]
+__all__ = ["Flavour", "Network", "TimingCache", "load_flavour"]
 
-TARGETS = ("sm86", "sm89", "sm120")  # RTX 30, 40 and 50; the library knows no data-centre architecture after sm80
 _MAJORS = ("10", "11")  # of tensorrt; tensorrt_rtx counts from 1
 
 
@@ -61,13 +60,13 @@ class Flavour:
         return self.name == "tensorrt_rtx"
 
     def architectures(self, targets: Sequence[str] | None) -> tuple[str, ...]:
-        """Return the GPUs to build for: those asked for, or all of `TARGETS`, or the one at hand.
+        """Return the GPUs to build for: those asked for, or `RTX_TARGETS`, or the one at hand.
 
         Raises:
             BackendUnavailable: `tensorrt` finds no GPU here. InvalidSetting: it is asked for another one.
         """
         if self.ahead_of_time:
-            return tuple(targets or TARGETS)
+            return tuple(targets or RTX_TARGETS)
         try:
             here = CudaDevice().architecture
         except BackendUnavailable as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.runtime.manifest import Island
 
-__all__ = ["HALF_OPERATORS", "halve_graph"]
+__all__ = ["HALF_OPERATORS", "halve_graph", "island_nodes"]
 
 # Operators whose float16 result is as good as their input. No sampling along coordinates, no long sums.
 HALF_OPERATORS = frozenset(
@@ -62,6 +62,17 @@ def halve_graph(path: Path, islands: Sequence[Island]) -> bytes:
     return data
 
 
+def island_nodes(onnx: Any, graph: Any, islands: Sequence[Island]) -> list[Any]:
+    """Return a graph's nodes that lie in islands, in the graph's order.
+
+    Raises:
+        KeyError, ValueError: as `halve_graph` finds them.
+    """
+    halver = _Halver(onnx, graph)
+    inside = {id(node) for island in islands for node in halver.members(island)}
+    return [node for node in graph.node if id(node) in inside]
+
+
 class _Halver:
     """One conversion. It changes the graph in place."""
 
@@ -78,7 +89,7 @@ class _Halver:
         self.weights: list[Any] = []
 
     def halve(self, islands: Sequence[Island]) -> None:
-        members = {id(node) for island in islands for node in self._members(island)}
+        members = {id(node) for island in islands for node in self.members(island)}
         outside = {x.name for x in self.graph.output}
         outside |= {name for node in self.graph.node if id(node) not in members for name in node.input}
         nodes: list[Any] = []
@@ -95,7 +106,7 @@ class _Halver:
             nodes += [self._cast(self.half[name], name, _FLOAT) for name in made if name in outside]
         self._write(nodes, outside)
 
-    def _members(self, island: Island) -> Iterable[Any]:
+    def members(self, island: Island) -> Iterable[Any]:
         """Return the nodes between an island's inputs and its outputs; constants are nobody's."""
         for name in (*island.inputs, *island.outputs):
             if name not in self.types and name not in self.maker:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, NDArray[Any]]
 
-__all__ = ["LEAST_PSNR_DB", "Parity", "measure_parity", "require_parity"]
+__all__ = ["LEAST_PSNR_DB", "Parity", "measure_parity", "psnr_of", "require_parity"]
 
 LEAST_PSNR_DB = 38.0  # below this a difference can be seen
 _PEAK = 2.0  # pictures are in [-1, 1]
@@ -85,11 +85,15 @@ def require_parity(manifest: ModelManifest, rows: list[Parity]) -> None:
         )
 
 
+def psnr_of(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return the PSNR of pictures in [-1, 1] in dB; inf if they are equal, NaN if one holds a NaN."""
+    mean_square = float(np.square(found.astype(np.float64) - expected.astype(np.float64)).mean())
+    return float("inf") if mean_square == 0 else float(10 * np.log10(_PEAK**2 / mean_square))
+
+
 def _compare(output: str, library: str, precision: str, found: NDArray[Any], expected: NDArray[Any]) -> Parity:
     error = np.abs(found.astype(np.float64) - expected.astype(np.float64))
-    mean_square = float(np.square(error).mean())
-    psnr_db = float("inf") if mean_square == 0 else float(10 * np.log10(_PEAK**2 / mean_square))
-    return Parity(output, library, precision, float(error.max()), float(error.mean()), psnr_db)
+    return Parity(output, library, precision, float(error.max()), float(error.mean()), psnr_of(found, expected))
 
 
 def _run_openvino(device: OpenVinoDevice, manifest: ModelManifest, feeds: Tensors) -> dict[str, NDArray[Any]]:

@@ -82,9 +82,10 @@ class CameraFeed:
                 if frame is None:
                     self.ended = not stopping.is_set()
                     return
-                self._stats.add_stage("capture", self._clock.now_ns() - started_ns)
+                waited_ns = self._clock.now_ns() - started_ns
+                self._stats.add_stage("capture", waited_ns)
                 self._status.note(states.CAMERA_LOST, False)
-                watch.look(frame)
+                watch.look(frame, waited_ns=waited_ns)
                 self._frames.put(frame)
         finally:
             self._camera = None

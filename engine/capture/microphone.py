@@ -24,6 +24,7 @@ __all__ = ["Microphone", "MicrophoneInfo", "list_microphones", "open_microphone"
 
 _RATE = 48_000
 _BLOCK_S = 0.02
+_BUFFER_S = 0.5  # nobody listens live; with the drivers' own 0.1 s a busy computer loses a fifth of the sound
 _KEPT_BLOCKS = 1500  # half a minute; a recorder that does not take them for longer has other troubles
 _library_lock = threading.Lock()
 _open_count = 0
@@ -102,7 +103,7 @@ class Microphone:
                 device=index,
                 channels=info.channels,
                 dtype="float32",
-                latency="high",  # nobody waits for it, and a busy computer loses less
+                latency=_BUFFER_S,
                 callback=self._hear,
                 finished_callback=self._finished,
             )

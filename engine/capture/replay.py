@@ -19,6 +19,8 @@ from engine.types import Frame
 
 __all__ = ["ReplayCamera"]
 
+_LONGEST_SKIP_NS = NS_PER_S // 4
+
 
 class ReplayCamera:
     """A clip in the place of a camera.
@@ -95,7 +97,12 @@ class ReplayCamera:
         self.close()
 
     def _next_due(self) -> tuple[int, NDArray[np.uint8]] | None:
-        """Return the next frame that is not late already; the last frame is always delivered."""
+        """Return the next frame that is not late already; the last frame is always delivered.
+
+        A machine that decodes more slowly than the clip plays would skip for ever: after a quarter of a second the
+        clip falls behind instead.
+        """
+        entered_ns = self._clock.now_ns()
         due = self._take()
         if due is None:
             return None
@@ -111,6 +118,10 @@ class ReplayCamera:
                 break
             due = following
             self.skipped += 1
+            now_ns = self._clock.now_ns()
+            if now_ns - entered_ns > _LONGEST_SKIP_NS:
+                self._start_ns = now_ns - due[0]
+                break
         self._last_due_ns = due[0]
         return due
 

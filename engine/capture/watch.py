@@ -30,6 +30,7 @@ _SLOW_HZ = 10.0  # below, motion is a slide show
 _NOT_SLOW_HZ = 12.0
 _CLAIMED_HZ = 15.0  # a source that says it has so few pictures is not broken
 _RATE_SHARE = 0.15  # weight of the newest interval: settled after about ten
+_WAITED_SHARE = 0.6  # of the time between two pictures
 _RATE_FRAMES = 10  # before the rate is believed
 
 _BLACK = CameraImpaired(
@@ -61,11 +62,17 @@ class PictureWatch:
         self._last_ns = 0
         self._black, self._same = _Spell(_BLACK_AFTER_NS), _Spell(_FROZEN_AFTER_NS)
         self._interval_s = 0.0
+        self._waited_ns: int | None = None
+        self._waited_share = 1.0
         self._intervals = 0
         self._noted: set[str] = set()
 
-    def look(self, frame: Frame) -> None:
-        """Judge the next frame."""
+    def look(self, frame: Frame, *, waited_ns: int | None = None) -> None:
+        """Judge the next frame. waited_ns: for how long the reader waited for it; None where nobody measured.
+
+        A reader that hardly waits is itself too slow: that is the processor's fault and not the camera's.
+        """
+        self._waited_ns = waited_ns
         grid = frame.rgb[::_GRID, ::_GRID]
         now_ns, last = frame.captured_ns, self._last
         black = int(grid.max()) <= _BLACK_LEVEL
@@ -91,6 +98,10 @@ class PictureWatch:
         self._interval_s += share * (interval_s - self._interval_s)
         if self._may_be_slow or self._intervals < _RATE_FRAMES:
             return False
+        if self._waited_ns is not None:
+            self._waited_share += share * (min(1.0, self._waited_ns / NS_PER_S / interval_s) - self._waited_share)
+            if self._waited_share < _WAITED_SHARE:
+                return False
         limit_hz = _NOT_SLOW_HZ if states.CAMERA_SLOW in self._noted else _SLOW_HZ
         return self._interval_s > 1.0 / limit_hz
 

@@ -8,7 +8,9 @@ Nothing heavy is imported before a command needs it, so that `bunraku --help` an
     soak.py       soak
     checking.py   verify
     library.py    cameras, doctor
-    sets.py       set list, show, new, add, check, edit, export, import
+    sets.py       set list, show, check, edit, export, import
+    sets_make.py  set new, add, capture
+    set_options.py  the options they share
     options.py    the options they share
     guard.py      errors → one sentence and an exit code
     console.py    progress bars and the log file

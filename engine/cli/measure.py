@@ -13,7 +13,6 @@ from engine.cli.options import (
     MODEL_NAMES,
     AbsoluteOption,
     BackendOption,
-    ModelOption,
     QuietOption,
     SetOption,
     parse_counts,
@@ -39,35 +38,44 @@ def bench(
         str, typer.Option("--driving", metavar="FILE", help="A video of a face; default: built in.")
     ] = "",
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the picture that goes out.")] = "1280x720",
-    model: ModelOption = "lite",
+    models: Annotated[
+        str, typer.Option("--model", metavar="NAME,…", help=f"Warping models, one run each: {MODEL_NAMES}.")
+    ] = "lite",
     backend: BackendOption = "auto",
+    layers: Annotated[bool, typer.Option("--layers", help="Say what each layer of the model takes.")] = False,
     json_file: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Measure speed.
 
-    Every stage through the synchronous core, then delivered frames, frame age and drops of the threaded pipeline,
-    fed by a video paced at 30 fps as a webcam would. Figures hold for this machine and what else it is doing.
+    Every stage through the synchronous core, the model's frame graph alone, then delivered frames, frame age and drops
+    of the threaded pipeline, fed by a video paced at 30 fps as a webcam would. On an NVIDIA GPU its memory, clocks,
+    heat and power too. Figures hold for this machine and what else it is doing.
     """
     from engine.cli.console import print_tables, progress
     from engine.evaluation import bench_tables, run_bench, write_json
 
-    counts, size_wh = parse_counts(sources, name="--sources"), parse_size(size)
-    with progress("measuring", quiet=quiet, unit="steps") as advance:
-        report = run_bench(
-            source_set=source_set,
-            driving=driving,
-            seconds=seconds,
-            source_counts=counts,
-            model=model,
-            backend=backend,
-            size_wh=size_wh,
-            advance=advance,
-        )
-    typer.echo(f"engine: {report.engine}")
-    print_tables(bench_tables(report))
+    counts, size_wh, names = parse_counts(sources, name="--sources"), parse_size(size), parse_names(models)
+    reports = []
+    for name in names:
+        with progress("measuring", quiet=quiet, unit="steps") as advance:
+            report = run_bench(
+                source_set=source_set,
+                driving=driving,
+                seconds=seconds,
+                source_counts=counts,
+                model=name,
+                backend=backend,
+                size_wh=size_wh,
+                layers=layers,
+                advance=advance,
+            )
+        typer.echo(f"model: {name}\nengine: {report.engine}")
+        print_tables(bench_tables(report))
+        reports.append(report)
     if json_file is not None:
-        write_json(report.as_dict(), json_file)
+        dicts = {name: report.as_dict() for name, report in zip(names, reports, strict=True)}
+        write_json(dicts[names[0]] if len(names) == 1 else {"models": dicts}, json_file)
         typer.echo(f"figures: {json_file}")
 
 
@@ -138,7 +146,7 @@ def evaluate(
 def _evaluate_between(
     clips: list[Path], *, models: str, cross: bool, backend: str, sheet: Path | None, quiet: bool
 ) -> None:
-    from engine.cli.console import progress
+    from engine.cli.console import print_tables, progress
     from engine.evaluation.between import between_table, run_between
     from engine.evaluation.sheet import write_rows
 
@@ -151,8 +159,6 @@ def _evaluate_between(
     for name, reason in report.skipped.items():
         typer.echo(f"{name} is left out: {reason}", err=True)
     if report.rows:
-        from engine.cli.console import print_tables
-
         print_tables([between_table(report)])
     if sheet is not None and report.pictures:
         write_rows(report.pictures, {}, sheet)

@@ -43,7 +43,8 @@ ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help=f"Warp
 BackendOption = Annotated[
     str,
     typer.Option(
-        "--backend", help="What computes: auto, openvino, openvino:GPU, tensorrt_rtx, tensorrt, torch, torch:cuda."
+        "--backend",
+        help="What computes: auto, openvino, openvino:GPU, openvino:NPU, tensorrt_rtx, tensorrt, torch, torch:cuda.",
     ),
 ]
 SourcesOption = Annotated[

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bench`: what every stage costs and how old a frame is when it leaves, for several numbers of source pictures.
 
-Two ways. Unpaced, the synchronous renderer runs frame after frame: what the stages cost. Live, the threaded
-pipeline is fed by a video paced like a webcam: delivered frames, frame age, drops. The numbers of source pictures
-take turns in short blocks, so that a machine that slows down or warms up does so for all of them and ratios between
-them stay honest. Any one thread; the pipeline has its own.
+Three ways. Unpaced, the synchronous renderer runs frame after frame: what the stages cost. The frame graph alone. Live,
+the threaded pipeline is fed by a video paced like a webcam: delivered frames, frame age, drops. The numbers of source
+pictures take turns in short blocks, so that a machine that slows down or warms up does so for all of them and ratios
+between them stay honest. Any one thread; the pipeline has its own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from engine.capture import open_camera
 from engine.config import LiveSettings, OutputSettings
 from engine.errors import InvalidSetting
 from engine.evaluation.bench_live import LiveSamples, open_stand_in, run_live
+from engine.evaluation.bench_model import ModelTimes, measure_model
 from engine.evaluation.bench_report import BenchReport, BenchRun
 from engine.evaluation.bench_sync import SyncSamples, ratios, run_sync, spreads
 from engine.evaluation.first_frame import measure_first_frame
+from engine.evaluation.gpu_watch import GpuWatch, runs_on_nvidia
 from engine.evaluation.machine import describe_machine, peak_rss_mb
 from engine.renderer import Renderer
+from engine.runtime.manifest import load_manifest
 from engine.sinks.memory import MemorySink
 from engine.stats import spread_of
 
@@ -52,15 +55,17 @@ def run_bench(
     backend: str = "auto",
     size_wh: tuple[int, int] = (1280, 720),
     with_first_frame: bool = True,
+    layers: bool = False,
     advance: Advance = lambda _done, _total: None,
 ) -> BenchReport:
     """Measure speed.
 
     Args:
         source_set, driving: set name or path, and a video of a face; empty means the built-in ones.
-        seconds: measuring time per number of source pictures, for each of the two ways.
+        seconds: measuring time per number of source pictures, for each of the ways.
         source_counts: numbers of source pictures; more than the set has are left out.
         size_wh: output canvas. with_first_frame: also time a fresh process up to its first frame.
+        layers: also measure the frame graph layer by layer.
         advance: called with (steps done, steps in all).
     Raises:
         InvalidSetting: the set has fewer pictures than any of the counts, or `seconds` is not positive.
@@ -75,7 +80,8 @@ def run_bench(
     counts = choose_counts(source_counts, available=len(loaded.images), name=loaded.name)
     rounds = max(_MIN_ROUNDS, round(seconds / _BLOCK_S))
     block_s = seconds / rounds
-    steps = _Steps(advance, 2 * rounds * len(counts) + with_first_frame)
+    alone = not load_manifest(model).learned
+    steps = _Steps(advance, (2 + alone) * rounds * len(counts) + with_first_frame)
 
     # First, while nothing of ours is warm in this process and no other thread of ours competes.
     first_frame = None
@@ -88,11 +94,24 @@ def run_bench(
     def make() -> Renderer:
         return build_renderer(loaded, model=model, backend=backend, settings=settings)
 
-    with closing(make()) as renderer, open_camera(clip, paced=False, loop=True) as camera:
+    watch = GpuWatch(_gpu_index(backend))
+    with watch, closing(make()) as renderer, open_camera(clip, paced=False, loop=True) as camera:
         engine = _COUNT.sub("", renderer.description.removeprefix("engine: "))
         prepared = {count: renderer.prepare(loaded.take(count)) for count in counts}
         with MemorySink(capacity=1) as sink:
             sync = run_sync(renderer, prepared, camera, sink, rounds=rounds, block_s=block_s, step=steps.step)
+    graph = None
+    if alone:
+        graph = measure_model(
+            loaded,
+            model=model,
+            backend=backend,
+            counts=counts,
+            rounds=rounds,
+            block_s=block_s,
+            layers=layers,
+            step=steps.step,
+        )
     live = run_live(
         lambda: open_stand_in(clip, fps=CAMERA_FPS),
         make,
@@ -104,7 +123,7 @@ def run_bench(
         step=steps.step,
     )
     return BenchReport(
-        runs=_runs(counts, sync, live),
+        runs=_runs(counts, sync, live, graph),
         engine=engine,
         source_set=loaded.name,
         driving=clip.name,
@@ -114,6 +133,8 @@ def run_bench(
         peak_rss_mb=peak_rss_mb(),
         first_frame=first_frame,
         machine=describe_machine(),
+        gpu=watch.figures if runs_on_nvidia(engine) else None,
+        layers=graph.layers if graph is not None else (),
     )
 
 
@@ -133,6 +154,12 @@ def choose_counts(wanted: Sequence[int], *, available: int, name: str) -> tuple[
     return counts
 
 
+def _gpu_index(backend: str) -> int:
+    """`tensorrt:1` -> 1; the first GPU where none is named."""
+    number = backend.rpartition(":")[2]
+    return int(number) if number.isdigit() else 0
+
+
 class _Steps:
     """Counts finished steps for the progress bar."""
 
@@ -146,7 +173,10 @@ class _Steps:
 
 
 def _runs(
-    counts: Sequence[int], sync: Mapping[int, SyncSamples], live: Mapping[int, LiveSamples]
+    counts: Sequence[int],
+    sync: Mapping[int, SyncSamples],
+    live: Mapping[int, LiveSamples],
+    graph: ModelTimes | None,
 ) -> tuple[BenchRun, ...]:
     return tuple(
         BenchRun(
@@ -160,6 +190,7 @@ def _runs(
             frame_age=spread_of(live[count].ages_ns),
             delivered=len(live[count].ages_ns),
             dropped=dict(live[count].dropped),
+            model=graph.animate[count] if graph is not None else None,
         )
         for count in counts
     )

@@ -141,6 +141,8 @@ def run_live(
         PuppeteerError: the pipeline failed; its own error.
     """
     clock = clock or SystemClock()
+    # A run that mends itself is a good show and a bad figure.
+    settings = replace(settings, pipeline=replace(settings.pipeline, give_up_s=0.0))
     sink = _AgeSink(clock)
     made: list[_WatchedRenderer] = []
     prepared: dict[int, PreparedCharacter] = {}

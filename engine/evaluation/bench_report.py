@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.evaluation.gpu_watch import GpuFigures
+from engine.runtime.base import LayerTime
 from engine.stats import Spread
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "BenchReport", "BenchRun", "FirstFrame", "bench_tables"]
 
 STAGES = ("capture", "track", "retarget", "warp", "composite", "watermark", "sink")
+_SHOWN_LAYERS = 25
 WHOLE = "whole frame"  # all stages but capture and sink, as `Renderer.render` runs them
 
 
@@ -26,7 +29,7 @@ class BenchRun:
     a stage over the first run's, from neighbouring blocks. renderer_fps: frames per
     second it managed, capture and sink included; lost: frames without a face, which are in no stage. live_*: through
     the threaded pipeline with a camera paced at camera_fps; frame_age: from capture until a sink has the frame.
-    dropped: frames that a newer one replaced, per hand-over.
+    dropped: frames that a newer one replaced, per hand-over. model: the frame graph alone; None where not measured.
     """
 
     sources: int
@@ -39,6 +42,7 @@ class BenchRun:
     frame_age: Spread
     delivered: int
     dropped: Mapping[str, int]
+    model: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class FirstFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchReport:
-    """Everything one run of `bench` found. engine: model and back-end in the warper's own words."""
+    """Everything one run of `bench` found. engine: model and back-end in the warper's own words.
+
+    gpu: on an NVIDIA GPU. layers: of the frame graph with the most pictures, the longest first, where asked for.
+    """
 
     runs: tuple[BenchRun, ...]
     engine: str
@@ -65,6 +72,8 @@ class BenchReport:
     peak_rss_mb: float
     first_frame: FirstFrame | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
+    gpu: GpuFigures | None = None
+    layers: tuple[LayerTime, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -78,13 +87,16 @@ class BenchReport:
             "seconds_per_count": self.seconds,
             "peak_rss_mb": round(self.peak_rss_mb, 1),
             "first_frame_s": None if self.first_frame is None else _rounded(asdict(self.first_frame)),
+            "gpu": None if self.gpu is None else _finite(asdict(self.gpu)),
             "runs": [_rounded(asdict(run)) for run in self.runs],
+            **({"layers": [_rounded(asdict(layer)) for layer in self.layers]} if self.layers else {}),
         }
 
 
 def bench_tables(report: BenchReport) -> list[Table]:
-    """Return the stages, the live figures and the surroundings as tables for a terminal."""
-    return [_stage_table(report), _live_table(report), _facts_table(report)]
+    """Return the stages, the live figures, the layers if there are any, and the surroundings, for a terminal."""
+    layers = [_layer_table(report)] if report.layers else []
+    return [_stage_table(report), _live_table(report), *layers, _facts_table(report)]
 
 
 def _stage_table(report: BenchReport) -> Table:
@@ -94,6 +106,8 @@ def _stage_table(report: BenchReport) -> Table:
         table.add_column(f"N={run.sources}", justify="right", no_wrap=True)
     for name in (*STAGES, WHOLE):
         table.add_row(name, *(_triple(run.stages.get(name)) for run in report.runs))
+    if any(run.model is not None for run in report.runs):
+        table.add_row("model alone", *(_triple(run.model) for run in report.runs))
     table.add_row("frames/s", *(f"{run.renderer_fps:.1f}" for run in report.runs))
     first = report.runs[0].sources if report.runs else 1
     for name in ("warp", WHOLE):
@@ -118,6 +132,20 @@ def _live_table(report: BenchReport) -> Table:
     return table
 
 
+def _layer_table(report: BenchReport) -> Table:
+    whole_ms = sum(layer.ms for layer in report.layers)
+    table = _table(
+        f"Layers of the frame graph, {len(report.layers)} in all, {whole_ms:.2f} ms with the counting itself"
+    )
+    table.add_column("layer", overflow="ellipsis", max_width=60)
+    table.add_column("kind", overflow="ellipsis", max_width=40)
+    for heading in ("ms", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for layer in report.layers[:_SHOWN_LAYERS]:
+        table.add_row(layer.name, layer.kind, f"{layer.ms:.3f}", f"{100 * layer.ms / max(whole_ms, 1e-9):.1f} %")
+    return table
+
+
 def _facts_table(report: BenchReport) -> Table:
     table = _table("Measured on")
     table.show_header = False
@@ -132,6 +160,7 @@ def _facts_table(report: BenchReport) -> Table:
         f"{machine.get('memory_mb', 0) / 1024:.0f} GiB, {machine.get('system', '')}",
         "python": f"{machine.get('python', '')}; "
         + ", ".join(f"{name} {version}" for name, version in machine.get("libraries", {}).items()),
+        "gpu": report.gpu.spell() if report.gpu is not None else "",
         "memory": f"{report.peak_rss_mb:.0f} MiB at most",
         "first frame": _spell_first_frame(report.first_frame),
         "date": str(machine.get("date", "")),
@@ -166,6 +195,11 @@ def _triple(spread: Spread | None) -> str:
 
 def _times(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio:.2f}x"
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: what a GPU did not tell is null."""
+    return {key: None if value != value else _rounded(value) for key, value in values.items()}
 
 
 def _rounded(value: Any) -> Any:

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine import errors
+from engine.errors import EngineError, PuppeteerError
 from engine.evaluation.bench_report import FirstFrame
 
 __all__ = ["main", "measure_first_frame"]
@@ -24,7 +26,7 @@ def measure_first_frame(*, source_set: str, driving: Path, model: str, backend: 
     """Start a fresh process, let it render one frame, and say how long that took.
 
     Raises:
-        EngineError: the process failed; carries its last line.
+        EngineError: the process failed; carries its last line. PuppeteerError: what it failed with, if that is ours.
     """
     command = [sys.executable, "-m", "engine.evaluation.first_frame"]
     command += [source_set, str(driving), model, backend, str(sources)]
@@ -36,6 +38,10 @@ def measure_first_frame(*, source_set: str, driving: Path, model: str, backend: 
     total_s = time.monotonic() - start
     if done.returncode:
         lines = (done.stderr.strip() or "it said nothing").splitlines()
+        ours = re.fullmatch(r"engine\.errors\.(\w+): (.*)", lines[-1])
+        kind = getattr(errors, ours[1], None) if ours else None
+        if ours and isinstance(kind, type) and issubclass(kind, PuppeteerError):
+            raise kind(ours[2])  # as it would have been said in this process
         raise EngineError(f"Rendering one frame in a fresh process failed: {lines[-1]}")
     # Libraries may write to stdout too; the figures are the last line.
     return FirstFrame(total_s=total_s, **json.loads(done.stdout.strip().splitlines()[-1]))

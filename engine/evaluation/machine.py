@@ -17,7 +17,17 @@ from engine.errors import OutputUnwritable
 
 __all__ = ["describe_machine", "peak_rss_mb", "write_json"]
 
-_LIBRARIES = ("bunraku", "numpy", "mediapipe", "opencv-contrib-python", "openvino", "av", "torch", "tensorrt")
+_LIBRARIES = (
+    "bunraku",
+    "numpy",
+    "mediapipe",
+    "opencv-contrib-python",
+    "openvino",
+    "av",
+    "torch",
+    "tensorrt",
+    "tensorrt_rtx",
+)
 _MIB = 2**20
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,13 @@ from engine.launch import LaunchError, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ensure_system_libraries", "has_display", "install_system_packages", "missing_system_packages"]
+__all__ = [
+    "ensure_system_libraries",
+    "has_display",
+    "has_tensorrt_rtx_wheels",
+    "install_system_packages",
+    "missing_system_packages",
+]
 
 # soname → Debian package. cv2 links the first group; the offscreen renderer of the tests the second; Qt the third.
 RUN_LIBRARIES = {
@@ -46,6 +53,11 @@ _MESA_DRIVERS = "libgl1-mesa-dri"  # loaded by Mesa at run time, so no soname to
 def has_display() -> bool:
     """Return whether a window can be opened here."""
     return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def has_tensorrt_rtx_wheels() -> bool:
+    """Return whether NVIDIA publishes TensorRT for RTX for this system; it needs no GPU to build engines."""
+    return sys.platform in ("linux", "win32") and platform.machine().lower() in ("x86_64", "amd64")
 
 
 def missing_system_packages(libraries: dict[str, str]) -> list[str]:

@@ -129,7 +129,7 @@ class AttentionWarp(nn.Module):
         """Where every token looks in every source, as offsets (B·K, 2, T, T), and with how much weight."""
         b, k, keys = sources.key.shape[:3]
         t, m = self.tokens, grid.shape[0]
-        places = pixel_grid(t // self.key_stride).to(grid)  # where the keys lie
+        places = pixel_grid(t // self.key_stride, device=grid.device)  # where the keys lie
         reach = torch.cat([places, torch.ones_like(places[:, :1])], -1)
         sums = attention.reshape(b, m * k, keys) @ reach  # Σ a·x, Σ a·y, Σ a for every token and source
         sums = sums.reshape(b, m, k, 3).transpose(1, 2)  # (B, K, M, 3)

@@ -51,8 +51,12 @@ class LandmarkCorrection(nn.Module):
 
         Shapes:
             flow: (B·K, 2, T, T). keypoints: (B, P, 3), driving. scale: (B,), driving head's. sources: (B, K, Q, 2),
-            the landmarks' places in the source pictures. returns: (B·K, 2, 64, 64).
+            the landmarks' places in the source pictures. returns: (B·K, 2, 64, 64), always computed in float32.
         """
+        with torch.autocast(flow.device.type, enabled=False):
+            return self._correct(flow, keypoints, scale, sources)
+
+    def _correct(self, flow: Tensor, keypoints: Tensor, scale: Tensor, sources: Tensor) -> Tensor:
         b, k = sources.shape[:2]
         xy = keypoints.float().index_select(1, self.index)[..., :2]  # (B, Q, 2)
         repeated = xy[:, None].expand(-1, k, -1, -1).flatten(0, 1)  # (B·K, Q, 2)

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 __all__ = ["ConvBlock", "ResBlock", "dense_sample", "pixel_grid", "space_to_depth", "take", "upsampling_matrix"]
 
 
-def pixel_grid(side: int) -> Tensor:
-    """Return pixel-centre coordinates, (side·side, 2) in [-1, 1], row-major, x then y."""
-    axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
+def pixel_grid(side: int, *, device: torch.device | None = None) -> Tensor:
+    """Return pixel-centre coordinates, (side·side, 2) in [-1, 1], row-major, x then y.
+
+    Made on the device that needs it: a copy from the host cannot be recorded into a CUDA graph.
+    """
+    axis = (torch.arange(side, dtype=torch.float32, device=device) + 0.5) / side * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, y], -1).reshape(-1, 2)
 
@@ -73,21 +76,27 @@ def dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
         maps: (B, K, C, r, r). flow: (B·K, 2, t, t), offset to the source position. weight: (B·K, 1, T, T), sums to 1
         over K. returns: (B, C, r, r).
     Convention:
-        coordinates in [-1, 1], align_corners=False, border padding.
+        coordinates in [-1, 1], align_corners=False, border padding. Always float32: autocast would run the products
+        that enlarge the flow in half precision, a tenth of a pixel off where a head is turned far.
     """
+    with torch.autocast(maps.device.type, enabled=False):
+        return _dense_sample(maps.float(), flow.float(), weight.float())
+
+
+def _dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
     b, k, c, r, _ = maps.shape
     t = flow.shape[-1]
-    up = upsampling_matrix(t, r).to(flow)  # (r, t)
+    up = upsampling_matrix(t, r, device=flow.device)  # (r, t)
     # rows first, then columns with x and y last, which is the layout grid_sample wants: no transposed copies
     tall = (up @ flow.permute(0, 2, 3, 1).reshape(b * k, t, t * 2)).reshape(b * k * r, t, 2)
-    at = (up @ tall).reshape(b * k, r, r, 2) + pixel_grid(r).to(flow).reshape(1, r, r, 2)
-    moved = F.grid_sample(maps.flatten(0, 1).float(), at, align_corners=False, padding_mode="border")
-    spread = upsampling_matrix(weight.shape[-1], r).to(weight)
+    at = (up @ tall).reshape(b * k, r, r, 2) + pixel_grid(r, device=flow.device).reshape(1, r, r, 2)
+    moved = F.grid_sample(maps.flatten(0, 1), at, align_corners=False, padding_mode="border")
+    spread = upsampling_matrix(weight.shape[-1], r, device=weight.device)
     share = spread @ weight @ spread.T
     return (moved * share).reshape(b, k, c, r, r).sum(1)
 
 
-def upsampling_matrix(small: int, large: int) -> Tensor:
+def upsampling_matrix(small: int, large: int, *, device: torch.device | None = None) -> Tensor:
     """Return bilinear upsampling of a row as a matrix, (large, small): two products replace an interpolation."""
-    eye = torch.eye(small)[None]
+    eye = torch.eye(small, device=device)[None]
     return F.interpolate(eye, size=large, mode="linear", align_corners=False)[0].T.contiguous()

@@ -70,11 +70,12 @@ def resize_flow(flow: Tensor, side_px: int) -> Tensor:
     b, m = flow.shape[:2]
     if m == side_px:
         return flow
-    up = upsampling_matrix(m, side_px).to(flow)
-    offset = flow - pixel_grid(m).to(flow).reshape(m, m, 2)
+    up = upsampling_matrix(m, side_px, device=flow.device).to(flow)
+    offset = flow - pixel_grid(m, device=flow.device).to(flow).reshape(m, m, 2)
     # rows first, then columns, with x and y last all the time: the layout that sampling wants, no transposed copies
     tall = (up @ offset.reshape(b, m, m * 2)).reshape(b * side_px, m, 2)
-    return (up @ tall).reshape(b, side_px, side_px, 2) + pixel_grid(side_px).to(flow).reshape(side_px, side_px, 2)
+    grid = pixel_grid(side_px, device=flow.device).to(flow)
+    return (up @ tall).reshape(b, side_px, side_px, 2) + grid.reshape(side_px, side_px, 2)
 
 
 class Hourglass(nn.Module):

@@ -22,10 +22,10 @@ __all__ = ["SliceBlock", "SliceConv", "resize_places", "sample_volume", "slice_g
 _REACH = 3.0  # coordinates beyond are cut
 
 
-def slice_grid(depth: int, side: int) -> Tensor:
+def slice_grid(depth: int, side: int, *, device: torch.device | None = None) -> Tensor:
     """Return voxel centres, (depth·side·side, 3), slice by slice, row-major; x, y, z."""
-    z = ((torch.arange(depth, dtype=torch.float32) + 0.5) / depth * 2 - 1).repeat_interleave(side * side)
-    return torch.cat([pixel_grid(side).repeat(depth, 1), z[:, None]], -1)
+    z = ((torch.arange(depth, dtype=torch.float32, device=device) + 0.5) / depth * 2 - 1).repeat_interleave(side * side)
+    return torch.cat([pixel_grid(side, device=device).repeat(depth, 1), z[:, None]], -1)
 
 
 def tall(slices: Tensor, depth: int) -> Tensor:
@@ -56,12 +56,12 @@ def resize_places(places: Tensor, *, size: tuple[int, int], to: tuple[int, int])
     """Resize a volume of places (B, d·m·m, 3), size (d, m), to (B, D·r·r, 3): offsets linearly, the grid exactly."""
     (d, m), (depth, side) = size, to
     b = places.shape[0]
-    x = places - slice_grid(d, m).to(places)
-    x = upsampling_matrix(d, depth).to(x) @ x.reshape(b, d, m * m * 3)
-    up = upsampling_matrix(m, side).to(x)
+    x = places - slice_grid(d, m, device=places.device).to(places)
+    x = upsampling_matrix(d, depth, device=x.device).to(x) @ x.reshape(b, d, m * m * 3)
+    up = upsampling_matrix(m, side, device=x.device).to(x)
     x = up @ x.reshape(b * depth, m, m * 3)
     x = up @ x.reshape(b * depth * side, m, 3)
-    return x.reshape(b, depth * side * side, 3) + slice_grid(depth, side).to(x)
+    return x.reshape(b, depth * side * side, 3) + slice_grid(depth, side, device=x.device).to(x)
 
 
 class SliceConv(nn.Module):

@@ -27,17 +27,17 @@ def sidecar_of(path: Path) -> Path:
     return path.with_suffix(".c2pa")
 
 
-def sign_recording(path: Path, seals: Sequence[Seal]) -> None:
-    """Sign a finished MP4 in place and write its sidecar.
+def sign_recording(path: Path, seals: Sequence[Seal], *, media_type: str = "video/mp4") -> None:
+    """Sign a finished recording in place and write its sidecar.
 
     Args:
-        seals: of its frames, each once.
+        seals: of its frames, each once. media_type: "video/mp4" or "video/quicktime".
     Raises:
         SigningFailed: it could not be signed; the file is as it was.
     """
     try:
         with replacing(path) as part, path.open("rb") as source, part.open("w+b") as target:
-            manifest = _sign(source, target, "video/mp4", manifest_of(seals, title="recording.mp4"))
+            manifest = _sign(source, target, media_type, manifest_of(seals, title=f"recording{path.suffix}"))
         write_whole(sidecar_of(path), manifest)
     except OSError as error:
         raise _failed(error.strerror or error, path=path) from error

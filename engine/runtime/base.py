@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ __all__ = [
     "PICKED",
     "EncodedSourceSet",
     "FrameInputs",
+    "LayerTime",
     "LearnedRunner",
+    "MeasuresLayers",
     "Motion",
     "WarpRunner",
     "fill_picks",
@@ -64,6 +66,15 @@ class FrameInputs:
     log_face: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """What one layer of a compiled graph takes a frame. kind: of its kernel, where the back-end says so."""
+
+    name: str
+    kind: str
+    ms: float
+
+
 def fill_picks(inputs: FrameInputs, *, into: Mapping[str, NDArray[Any]]) -> None:
     """Write a frame's inputs into arrays of `FRAME_SHAPES`; a frame that wants one picture gets it twice."""
     count = len(inputs.pick)
@@ -96,6 +107,15 @@ class WarpRunner(Protocol):
 
     def close(self) -> None:
         """Free the model."""
+        ...
+
+
+@runtime_checkable
+class MeasuresLayers(Protocol):
+    """A `WarpRunner` that can say what takes how long."""
+
+    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
+        """Return what each layer of the frame graph takes, the mean over some frames. Thread: as `animate`."""
         ...
 
 

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from engine.errors import EngineMismatch, EngineMissing
+from engine.runtime.tensorrt_library import RTX_TARGETS
 
 __all__ = [
+    "ENGINE_FOLDER_VARIABLE",
     "ENGINE_FORMAT",
     "EngineKey",
     "EngineRecord",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 ENGINE_FORMAT = 1  # raised whenever the same key comes to mean another engine: precision pass, builder settings
+ENGINE_FOLDER_VARIABLE = "BUNRAKU_ENGINES"  # where the cache folder cannot be written
 _HASH_DIGITS = 12
 
 
@@ -87,13 +91,17 @@ class EngineRecord:
 
 
 def default_folder() -> Path:
-    """Return where engines are kept: they can be made again, so they belong to the cache."""
-    return user_cache_path("bunraku", appauthor=False) / "engines"
+    """Return where engines are kept: `$BUNRAKU_ENGINES`, else the cache, since they can be made again."""
+    chosen = os.environ.get(ENGINE_FOLDER_VARIABLE, "")
+    return Path(chosen).expanduser() if chosen else user_cache_path("bunraku", appauthor=False) / "engines"
 
 
-def build_command(model: str, flavour: str) -> str:
-    """Return the command line that builds a model's engines."""
-    return f"python build_engines.py --flavour {flavour} --only {model}"
+def build_command(model: str, flavour: str, architecture: str = "") -> str:
+    """Return the command line that builds a model's engines; for a GPU that it does not build for unless told to."""
+    named = flavour == "tensorrt_rtx" and architecture not in ("", *RTX_TARGETS)
+    return f"python build_engines.py --flavour {flavour} --only {model}" + (
+        f" --target {architecture}" if named else ""
+    )
 
 
 def engine_path(folder: Path, key: EngineKey) -> Path:
@@ -126,23 +134,41 @@ def find_engine(folder: Path, key: EngineKey) -> EngineRecord | None:
 def find_for_gpu(folder: Path, wanted: EngineKey) -> Path:
     """Return a good engine for the one GPU architecture in `wanted`, whichever others it was built for too.
 
+    The numbers of pictures that it takes are the runner's business: an engine with the wanted range goes first, but
+    one with other ranges will do.
+
     Raises:
-        EngineMissing: none was built. EngineMismatch: the one that is there is damaged or stale.
+        EngineMissing: none was built; the message says for what there are some. EngineMismatch: the one that is there
+            is damaged or stale.
     """
     (architecture,) = wanted.architectures
     place = engine_path(folder, wanted).parent
-    for path in sorted(place.glob(f"{wanted.model}.{wanted.graph}.*.engine")):
+    paths = sorted(place.glob(f"{wanted.model}.{wanted.graph}.*.engine"))
+    for path in sorted(paths, key=lambda path: f".{wanted.profile}." not in path.name):
         record = _examine(path)
         if record.key is None:
             record.require(wanted)
         elif architecture in record.key.architectures:
-            key = replace(wanted, architectures=record.key.architectures)
+            key = replace(wanted, architectures=record.key.architectures, profile=record.key.profile)
             fault = record.fault or difference(record.key, key)
             return EngineRecord(path, record.size_bytes, record.key, fault).require(wanted)
+    others = _others(folder, wanted)
     raise EngineMissing(
-        f"No engine of '{wanted.model}' was built for {architecture} with {wanted.flavour} {wanted.version}.",
-        hint=f"Run: {build_command(wanted.model, wanted.flavour)}",
+        f"No engine of '{wanted.model}' was built for {architecture} with {wanted.flavour} {wanted.version}"
+        + (f"; there are some for {others}." if others else "."),
+        hint=f"Run: {build_command(wanted.model, wanted.flavour, architecture)}",
     )
+
+
+def _others(folder: Path, wanted: EngineKey) -> str:
+    """Return for which GPUs, and with which libraries, a graph's engines were built; empty if there is none."""
+    keys = [record.key for record in list_engines(folder) if record.key is not None]
+    found = {
+        f"{','.join(key.architectures)} with {key.flavour} {key.version}": None
+        for key in keys
+        if (key.model, key.graph) == (wanted.model, wanted.graph)
+    }
+    return " and for ".join(found)
 
 
 def list_engines(folder: Path) -> list[EngineRecord]:

@@ -13,10 +13,11 @@ from typing import Any
 from engine.assets import asset_root
 from engine.errors import ModelFileMissing, ModelMismatch
 
-__all__ = ["IMPLICIT_WARP", "LEARNED_MOTION", "Island", "ModelManifest", "list_models", "load_manifest"]
+__all__ = ["IMPLICIT_WARP", "INT8_GRAPH", "LEARNED_MOTION", "Island", "ModelManifest", "list_models", "load_manifest"]
 
 _FORMAT = 1
 IMPLICIT_WARP = "implicit_warp"
+INT8_GRAPH = "animate.int8.onnx"  # the frame graph with its islands in 8-bit integers, where that was found good enough
 # Models that find keypoints of their own on pictures, and the tensors in which they describe a face.
 LEARNED_MOTION: Mapping[str, tuple[str, ...]] = {
     "fomm": ("position", "jacobian"),
@@ -67,6 +68,11 @@ class ModelManifest:
         """One hash over the names and hashes of all files."""
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))
         return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+    @property
+    def quantised(self) -> bool:
+        """Whether there is a frame graph with 8-bit convolutions beside the exact one."""
+        return INT8_GRAPH in self.files
 
     def verify(self) -> None:
         """Compare every file with its hash.

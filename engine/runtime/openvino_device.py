@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from engine.errors import BackendUnavailable, InferenceFailed, ModelMismatch
 from engine.runtime.manifest import ModelManifest
 
-__all__ = ["OpenVinoDevice"]
+__all__ = ["OpenVinoDevice", "is_npu"]
 
+_NEEDS = {
+    "GPU": "An Intel GPU needs its compute driver (on Debian and Ubuntu: apt install intel-opencl-icd)",
+    "NPU": "An NPU needs an Intel Core Ultra and its driver (github.com/intel/linux-npu-driver)",
+}
 _MAX_THREADS = 8  # beyond this the 32×32 token grid splits too finely to gain
 
 
@@ -40,7 +44,7 @@ class OpenVinoDevice:
         if name.split(".")[0] not in {each.split(".")[0] for each in available}:
             raise BackendUnavailable(
                 f"OpenVINO has no device '{name}' here; it sees: {', '.join(available) or 'none'}.",
-                hint="Use --backend openvino (CPU), or install the device's driver.",
+                hint=f"{_NEEDS.get(name.split('.')[0], 'Check the name')}; or use --backend openvino (CPU).",
             )
         try:
             self.computes_bf16 = "BF16" in self._core.get_property(name, "OPTIMIZATION_CAPABILITIES")
@@ -135,6 +139,11 @@ class OpenVinoDevice:
 # Of this process only, a few MB each: nothing on disk that could be stale, or somebody else's.
 _compiled: dict[Any, bytes] = {}
 _MOST_COMPILED = 8
+
+
+def is_npu(name: str) -> bool:
+    """Whether a device name means a neural processor, which computes in half precision alone."""
+    return name.split(".")[0] == "NPU"
 
 
 @functools.cache

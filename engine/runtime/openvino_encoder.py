@@ -17,15 +17,15 @@ from engine.types import MAX_SOURCES
 __all__ = ["SourceEncoder", "open_count"]
 
 
-def open_count(model: ov.Model, fixed: dict[str, int] | None = None) -> None:
-    """Leave the number of pictures N open up to the limit; set the second axis of the inputs in `fixed`."""
+def open_count(model: ov.Model, fixed: dict[str, int] | None = None, *, count: int = 0) -> None:
+    """Set the second axis of the inputs in `fixed`, and the number of pictures N; 0 leaves it open up to the limit."""
     shapes = {}
     for port in model.inputs:
         shape, name = port.partial_shape, port.any_name
         if fixed and name in fixed:
             shape[1] = fixed[name]
         elif shape.is_dynamic:
-            shape[1] = ov.Dimension(1, MAX_SOURCES)
+            shape[1] = count or ov.Dimension(1, MAX_SOURCES)
         shapes[name] = shape
     model.reshape(shapes)
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ModelMismatch
+from engine.errors import BackendUnavailable, ModelMismatch
 from engine.runtime.base import EncodedSourceSet, Motion
 from engine.runtime.manifest import ModelManifest
-from engine.runtime.openvino_device import OpenVinoDevice
+from engine.runtime.openvino_device import OpenVinoDevice, is_npu
 
 __all__ = ["OpenVinoLearnedRunner"]
 
@@ -38,6 +38,11 @@ class OpenVinoLearnedRunner:
 
     def __init__(self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0) -> None:
         manifest.verify()
+        if is_npu(device):
+            raise BackendUnavailable(
+                f"'{manifest.name}' needs float32, and an NPU computes in half precision alone.",
+                hint="Use --backend openvino (CPU) or openvino:GPU.",
+            )
         self._manifest, self._device = manifest, OpenVinoDevice(device, threads=threads)
         self._encode_lock, self._compile_lock = threading.Lock(), threading.Lock()
         self._graphs: dict[str, Any] = {}

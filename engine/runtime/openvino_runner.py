@@ -2,11 +2,17 @@
 """OpenVINO back-end: the default on CPUs, and on Intel GPUs and NPUs by name.
 
 Geometry always runs in float32: its logits and coordinates lose whole pixels in half precision (all of `animate` in
-bfloat16 differs from float32 by more than half the range). A model with a decoder is therefore cut at its islands of
-convolutions, and only those run in bfloat16 where the processor has it.
+bfloat16 differs from float32 by more than half the range). Only a decoder's islands of convolutions may run in less:
+
+    int8   from a graph of its own that `python -m engine.build int8` has calibrated and judged; one compiled graph
+    bf16   the exact graph, cut at the islands; the parts run one after another
+    fp32   where the processor has neither
+
+An NPU computes in half precision alone: it gets the islands, and the CPU beside it the rest.
 
 One compiled graph per number of picked pictures K (1 or 2). K is fixed at compile time so that everything after the
-gather has static shapes; N stays open, so changing to a set of another size compiles nothing.
+gather has static shapes. On a CPU N stays open, so changing to a set of another size compiles nothing; on other
+devices, which are slow or helpless with open shapes, it is fixed too.
 """
 
 from __future__ import annotations
@@ -15,16 +21,18 @@ import threading
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
-from engine.runtime.base import EncodedSourceSet, FrameInputs
-from engine.runtime.manifest import ModelManifest
-from engine.runtime.openvino_device import OpenVinoDevice
+from engine.errors import BackendUnavailable
+from engine.runtime.base import EncodedSourceSet, FrameInputs, LayerTime
+from engine.runtime.manifest import INT8_GRAPH, ModelManifest
+from engine.runtime.openvino_device import OpenVinoDevice, is_npu
 from engine.runtime.openvino_encoder import SourceEncoder, open_count
 from engine.runtime.openvino_split import Part, split_model
 
 __all__ = ["OpenVinoRunner"]
+
+_Stages = list[tuple[Part, Any]]  # what runs one after another, and its infer request
 
 
 class OpenVinoRunner:
@@ -34,10 +42,11 @@ class OpenVinoRunner:
         manifest: the model; its files are verified first.
         device: OpenVINO device name, e.g. CPU, GPU, GPU.1, NPU.
         threads: CPU threads; 0 takes the machine's cores up to 8.
-        precision: of the decoder; `auto` is bf16 where the device computes in it, else fp32.
+        precision: of the decoder: fp32, bf16, int8, or `auto`: int8 where there is such a graph, else bf16, both only
+            where the device computes in bf16 (processors that do multiply 8-bit integers without overflow, too).
 
     Raises:
-        BackendUnavailable: no such device, or it cannot compile the model.
+        BackendUnavailable: no such device, or it cannot run the model, or there is no int8 graph.
         ModelFileMissing, ModelMismatch: see `ModelManifest.verify`.
     """
 
@@ -45,12 +54,23 @@ class OpenVinoRunner:
         self, manifest: ModelManifest, *, device: str = "CPU", threads: int = 0, precision: str = "auto"
     ) -> None:
         manifest.verify()
-        self._manifest, self._device = manifest, OpenVinoDevice(device, threads=threads)
-        self._half = bool(manifest.islands) and (
-            precision == "bf16" or (precision == "auto" and self._device.computes_bf16)
-        )
+        self._manifest = manifest
+        given = OpenVinoDevice(device, threads=threads)
+        beside = is_npu(device)
+        if beside and not manifest.islands:
+            raise BackendUnavailable(
+                f"'{manifest.name}' is all geometry, which an NPU computes too coarsely.",
+                hint="Use --backend openvino (CPU), or a model with a decoder, such as lite-trained.",
+            )
+        self._device = OpenVinoDevice("CPU", threads=threads) if beside else given
+        self._island_device = given
+        if precision == "int8" and not manifest.quantised:
+            raise BackendUnavailable(
+                f"'{manifest.name}' has no int8 graph.", hint=f"Make one: python -m engine.build int8 {manifest.name}"
+            )
+        self._precision = _choose(manifest, given, precision, beside=beside)
         self._encoder, self._compile_lock = SourceEncoder(manifest, self._device), threading.Lock()
-        self._animators: dict[int, list[tuple[Part, Any]]] = {}
+        self._animators: dict[tuple[int, int], _Stages] = {}
 
     @property
     def manifest(self) -> ModelManifest:
@@ -60,16 +80,43 @@ class OpenVinoRunner:
     @property
     def description(self) -> str:
         """Back-end, version, device and precision."""
-        return f"{self._device.description}, {'fp32 + bf16 decoder' if self._half else 'fp32'}"
+        decoder = f" + {self._precision} decoder" if self._precision != "fp32" else ""
+        place = f" on {self._island_device.name}" if self._island_device is not self._device else ""
+        return f"{self._device.description}, fp32{decoder}{place}"
 
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         """Encode N pictures: rgba (N, 4, R, R) in [-1, 1], keypoints (N, 478, 3)."""
         tensors = self._encoder.encode(rgba, keypoints)
-        self._animator(min(2, len(rgba)))  # compiled now, not while the first frame waits
-        return EncodedSourceSet(len(rgba), {name: self._device.wrap(array) for name, array in tensors.items()})
+        count = len(rgba)
+        self._animator(min(2, count), count)  # compiled now, not while the first frame waits
+        return EncodedSourceSet(count, {name: self._device.wrap(array) for name, array in tensors.items()})
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
+        return self._run(self._animator(len(inputs.pick), sources.count), sources, inputs)
+
+    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
+        """Return what each kernel of a frame takes, the mean over some frames; compiles the graph once more.
+
+        Counting costs time: sums are above a frame's time.
+        """
+        stages = self._build_animator(len(inputs.pick), self._fixed(sources.count), PERF_COUNT="YES")
+        self._run(stages, sources, inputs)
+        sums: dict[tuple[str, str], float] = {}
+        for _ in range(frames):
+            self._run(stages, sources, inputs)
+            for _part, request in stages:
+                for layer in request.get_profiling_info():
+                    key = (layer.node_name, f"{layer.node_type} {layer.exec_type}")
+                    sums[key] = sums.get(key, 0.0) + layer.real_time.total_seconds() * 1e3
+        return [LayerTime(name, kind, ms / frames) for (name, kind), ms in sums.items()]
+
+    def close(self) -> None:
+        """Free the compiled graphs."""
+        self._animators.clear()
+        self._encoder.close()
+
+    def _run(self, stages: _Stages, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         known: dict[str, Any] = {
             **sources.tensors,
             "keypoints": inputs.keypoints[None],
@@ -78,40 +125,58 @@ class OpenVinoRunner:
             "log_face": inputs.log_face[None],
         }
         request: Any = None
-        for part, request in self._animator(len(inputs.pick)):
+        for part, request in stages:
             self._device.infer(request, {name: known[name] for name in part.inputs})
             known.update({name: request.get_tensor(name) for name in part.outputs})
         return np.asarray(request.get_output_tensor(0).data[0])
 
-    def close(self) -> None:
-        """Free the compiled graphs."""
-        self._animators.clear()
-        self._encoder.close()
-
-    def _animator(self, picked: int) -> list[tuple[Part, Any]]:
+    def _animator(self, picked: int, count: int) -> _Stages:
         """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask.
 
         A graph that is there is taken without the lock: a set that compiles another one must not hold up a frame.
         """
-        stages = self._animators.get(picked)
+        key = picked, self._fixed(count)
+        stages = self._animators.get(key)
         if stages is None:
             with self._compile_lock:
-                stages = self._animators.get(picked)
+                stages = self._animators.get(key)
                 if stages is None:
-                    stages = self._animators[picked] = self._build_animator(picked)
+                    stages = self._animators[key] = self._build_animator(*key)
         return stages
 
-    def _build_animator(self, picked: int) -> list[tuple[Part, Any]]:
-        """Return the parts of a frame and their infer requests, in order: one, or exact ones and islands in turns."""
-        model = self._device.read(self._manifest, "animate.onnx")
-        open_count(model, {"pick": picked, "log_stage": picked, "log_face": picked})
-        hints: tuple[dict[str, str], ...] = ({}, {"INFERENCE_PRECISION_HINT": "bf16"})
-        parts = split_model(model, self._manifest.islands if self._half else ())
-        graph = f"{self._manifest.files['animate.onnx']} {picked}"
-        return [
-            (part, self._compile(part.model, f"{graph} {number}", **hints[part.half]).create_infer_request())
-            for number, part in enumerate(parts)
-        ]
+    def _fixed(self, count: int) -> int:
+        """Return the number of pictures that a graph is compiled for; 0 leaves it open."""
+        return 0 if self._device.name == "CPU" else count
 
-    def _compile(self, model: ov.Model, key: str, **settings: str) -> Any:
-        return self._device.compile(model, name=self._manifest.name, key=key, **settings)
+    def _build_animator(self, picked: int, count: int, **settings: str) -> _Stages:
+        """Return the parts of a frame and their infer requests, in order: one, or exact ones and islands in turns."""
+        file = INT8_GRAPH if self._precision == "int8" else "animate.onnx"
+        model = self._device.read(self._manifest, file)
+        open_count(model, {"pick": picked, "log_stage": picked, "log_face": picked}, count=count)
+        split = self._island_device is not self._device or self._precision == "bf16"
+        hints = {"INFERENCE_PRECISION_HINT": "bf16"} if self._precision == "bf16" else {}
+        stages = []
+        for number, part in enumerate(split_model(model, self._manifest.islands if split else ())):
+            device = self._island_device if part.half else self._device
+            compiled = device.compile(
+                part.model,
+                name=self._manifest.name,
+                key=f"{self._manifest.files[file]} {picked} {count} {split} {number}",
+                **settings,
+                **(hints if part.half else {}),
+            )
+            stages.append((part, compiled.create_infer_request()))
+        return stages
+
+
+def _choose(manifest: ModelManifest, device: OpenVinoDevice, precision: str, *, beside: bool) -> str:
+    """Return the decoder's precision."""
+    if beside:
+        return "fp16"
+    if not manifest.islands and precision != "int8":
+        return "fp32"
+    if precision != "auto":
+        return precision
+    if not device.computes_bf16:
+        return "fp32"
+    return "int8" if manifest.quantised else "bf16"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose a back-end by name, explicitly: a back-end that cannot run is an error with its reason, never a fallback."""
+"""Choose a back-end by name, explicitly: a back-end that cannot run is an error with its reason, never a fallback.
+
+`auto` alone chooses by itself: an NVIDIA GPU with an engine for the model, else OpenVINO on the CPU; and says why.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,14 @@ import importlib.util
 
 from engine.errors import BackendUnavailable
 from engine.runtime.base import LearnedRunner, WarpRunner
-from engine.runtime.engine_file import EngineKey, default_folder, find_for_gpu
 from engine.runtime.manifest import ModelManifest, load_manifest
+from engine.runtime.nvidia import find_engine_here, open_tensorrt
 from engine.runtime.tensorrt_library import FLAVOURS
 
 __all__ = ["BACKENDS", "open_learned_runner", "open_runner"]
 
+_ASKED = "asked for"
 BACKENDS = ("auto", "openvino", "openvino:GPU", "openvino:NPU", "tensorrt_rtx", "tensorrt", "torch", "torch:cuda")
-_PROFILE = "n1-4-16k2"  # `engine.build.profiles.RANGE`: any number of pictures, which is what the runner can bind
 
 
 def open_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunner, str]:
@@ -31,47 +34,28 @@ def open_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunn
         EngineMissing, EngineMismatch: no engine was built, or it is another one.
         ModelFileMissing, ModelMismatch: the model's files are wrong.
     """
-    name, device, reason = _choose(backend)
+    manifest = load_manifest(model)
+    if backend == "auto":
+        runner, why_not = find_engine_here(manifest)
+        if runner is not None:
+            return runner, "auto: an NVIDIA GPU and an engine for it are here"
+    name, device = _choose(backend)
     if name == "openvino":
         from engine.runtime.openvino_runner import OpenVinoRunner
 
-        return OpenVinoRunner(load_manifest(model), device=device.upper() or "CPU"), reason
+        reason = f"auto: openvino on CPU, because {why_not}" if backend == "auto" else _ASKED
+        return OpenVinoRunner(manifest, device=device.upper() or "CPU"), reason
     if name in FLAVOURS:
-        return _open_tensorrt(load_manifest(model), name, device), reason
+        return open_tensorrt(manifest, name, device), _ASKED
     from engine.runtime.torch_runner import TorchRunner
 
-    return TorchRunner(load_manifest(model), device=device or "cpu"), reason
-
-
-def _open_tensorrt(manifest: ModelManifest, flavour: str, device: str) -> WarpRunner:
-    """Load the engine that was built for a GPU; what is missing is said in the order in which it is to be mended."""
-    from engine.runtime.cuda import CudaDevice
-    from engine.runtime.tensorrt_library import load_library
-    from engine.runtime.tensorrt_runner import TensorRtRunner
-
-    if device and not device.isdigit():
-        raise BackendUnavailable(
-            f"'{device}' is no number of a GPU.", hint=f"Use {flavour} or {flavour}:N, counting from 0."
-        )
-    cuda = CudaDevice(int(device or 0))
-    library = load_library(flavour)
-    wanted = EngineKey(
-        model=manifest.name,
-        graph="animate",
-        graph_sha256=manifest.files["animate.onnx"],
-        flavour=flavour,
-        version=library.__version__,
-        architectures=(cuda.architecture,),
-        precision="fp16" if manifest.islands else "fp32",
-        profile=_PROFILE,
-    )
-    path = find_for_gpu(default_folder(), wanted)
-    return TensorRtRunner(manifest, engine=path.read_bytes(), library=library, cuda=cuda)
+    return TorchRunner(manifest, device=device or "cpu"), _ASKED
 
 
 def open_learned_runner(manifest: ModelManifest, *, backend: str = "auto") -> tuple[LearnedRunner, str]:
     """Load a model with learned keypoints on a back-end; arguments and errors as `open_runner`."""
-    name, device, reason = _choose(backend)
+    name, device = _choose(backend)
+    reason = f"auto: openvino on CPU, because {find_engine_here(manifest)[1]}" if backend == "auto" else _ASKED
     if name != "openvino":
         raise BackendUnavailable(
             f"The back-end {name} runs implicit-warping models only, and '{manifest.name}' is {manifest.model}.",
@@ -82,12 +66,9 @@ def open_learned_runner(manifest: ModelManifest, *, backend: str = "auto") -> tu
     return OpenVinoLearnedRunner(manifest, device=device.upper() or "CPU"), reason
 
 
-def _choose(backend: str) -> tuple[str, str, str]:
-    """Return the back-end's name, its device ("" for the usual one), and why."""
-    name, _, device = backend.partition(":")
-    reason = "asked for"
-    if backend == "auto":
-        name, reason = "openvino", "auto: fastest here"
+def _choose(backend: str) -> tuple[str, str]:
+    """Return the back-end's name and its device ("" for the usual one); for `auto` what it falls back on."""
+    name, _, device = ("openvino" if backend == "auto" else backend).partition(":")
     if name == "openvino":
         _need("openvino", "python3 run.py")
     elif name == "torch":
@@ -96,7 +77,7 @@ def _choose(backend: str) -> tuple[str, str, str]:
         _need(name, f"pip install '.[{FLAVOURS[name]}]'")
     else:
         raise BackendUnavailable(f"There is no back-end '{backend}'.", hint=f"Choose one of: {', '.join(BACKENDS)}.")
-    return name, device, reason
+    return name, device
 
 
 def _need(package: str, remedy: str) -> None:

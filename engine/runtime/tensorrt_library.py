@@ -9,9 +9,13 @@ from typing import Any
 
 from engine.errors import BackendUnavailable
 
-__all__ = ["FLAVOURS", "load_library", "make_logger"]
+__all__ = ["FLAVOURS", "RTX_KNOWN", "RTX_TARGETS", "load_library", "make_logger", "make_profiler"]
 
 FLAVOURS = {"tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}  # package -> extra that brings it
+# GPUs that TensorRT for RTX builds our graphs for: RTX 30, 40 and 50 unless others are asked for. Of data-centre GPUs
+# it knows none after sm80, and on sm75 (RTX 20) it has no products of float32 matrices, which geometry needs (1.7).
+RTX_TARGETS = ("sm86", "sm89", "sm120")
+RTX_KNOWN = ("sm80", *RTX_TARGETS, "sm121")
 
 _log = logging.getLogger(__name__)
 
@@ -47,3 +51,17 @@ def make_logger(library: Any, reports: list[str]) -> Any:
                 _log.debug("%s", message)
 
     return Logger()
+
+
+def make_profiler(library: Any) -> tuple[Any, dict[str, float]]:
+    """Return a layer profiler for the library, and the milliseconds that it adds up by layer, in order."""
+    sums: dict[str, float] = {}
+
+    class Profiler(library.IProfiler):  # type: ignore[misc]
+        def __init__(self) -> None:
+            library.IProfiler.__init__(self)
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            sums[layer_name] = sums.get(layer_name, 0.0) + ms
+
+    return Profiler(), sums

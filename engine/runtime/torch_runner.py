@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.errors import BackendUnavailable, CudaError, OutOfDeviceMemory
+from engine.errors import BackendUnavailable, CudaError, DeviceLost, OutOfDeviceMemory
 from engine.models.checkpoint import load_checkpoint
 from engine.models.implicit_warp import SourceCache
-from engine.runtime.base import FRAME_SHAPES, PICKED, EncodedSourceSet, FrameInputs, fill_picks
+from engine.runtime.base import FRAME_SHAPES, PICKED, EncodedSourceSet, FrameInputs, LayerTime, fill_picks
+from engine.runtime.cuda import DEVICE_LOST
 from engine.runtime.manifest import ModelManifest
 
 __all__ = ["TorchRunner"]
@@ -46,13 +47,16 @@ class TorchRunner:
         manifest: the model; `weights.safetensors` lies beside its graphs.
         device: torch device, e.g. cpu, cuda.
         precision: of the decoder: fp32, bf16, fp16, or auto: half where it is a GPU and there is a decoder.
+        recorded: whether a GPU's frames are recorded into graphs; without, kernels are launched one by one.
 
     Raises:
         BackendUnavailable: torch has no such device.
         ModelFileMissing, ModelMismatch: the weights are missing or damaged.
     """
 
-    def __init__(self, manifest: ModelManifest, *, device: str = "cpu", precision: str = "auto") -> None:
+    def __init__(
+        self, manifest: ModelManifest, *, device: str = "cpu", precision: str = "auto", recorded: bool = True
+    ) -> None:
         try:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without the device
@@ -62,14 +66,17 @@ class TorchRunner:
             ) from error
         self._manifest, self._device = manifest, torch.device(device)
         model = load_checkpoint(manifest.folder / "weights.safetensors").to(self._device).eval()
-        self._records = self._device.type == "cuda"
+        self._on_gpu = self._device.type == "cuda"
+        self._records = self._on_gpu and recorded
         if precision == "auto":
-            half = "bf16" if self._records and torch.cuda.is_bf16_supported() else "fp16"
-            precision = half if self._records and manifest.islands else "fp32"
+            half = "bf16" if self._on_gpu and torch.cuda.is_bf16_supported() else "fp16"
+            precision = half if self._on_gpu and manifest.islands else "fp32"
         self._precision = precision
         self._model = model if precision == "fp32" else model.to(memory_format=torch.channels_last)
         zeros = {name: torch.from_numpy(np.zeros(shape, kind)) for name, (shape, kind) in FRAME_SHAPES.items()}
-        self._host = {name: x.pin_memory() if self._records else x for name, x in zeros.items()}
+        self._host = {name: x.pin_memory() if self._on_gpu else x for name, x in zeros.items()}
+        side = manifest.side_px
+        self._portrait = torch.zeros(4, side, side, pin_memory=self._on_gpu)
         self._arrays = {name: tensor.numpy() for name, tensor in self._host.items()}
         self._inputs = {name: tensor.to(self._device) for name, tensor in self._host.items()}
 
@@ -81,7 +88,7 @@ class TorchRunner:
     @property
     def description(self) -> str:
         """Back-end, version, device and precision."""
-        place = torch.cuda.get_device_name(self._device) if self._records else str(self._device)
+        place = torch.cuda.get_device_name(self._device) if self._on_gpu else str(self._device)
         half = f"fp32 + {self._precision} decoder" if self._precision != "fp32" else "fp32"
         return f"torch {torch.__version__} on {place}, {half}"
 
@@ -92,23 +99,42 @@ class TorchRunner:
         return EncodedSourceSet(len(rgba), {"resident": _Resident(cache)})
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
-        """Return the portrait, (4, R, R) in [-1, 1].
+        """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call.
 
         Raises:
-            OutOfDeviceMemory, CudaError: the GPU is full, or failed.
+            OutOfDeviceMemory, CudaError, DeviceLost: the GPU is full, failed, or is gone.
         """
         resident: _Resident = sources.tensors["resident"]
         fill_picks(inputs, into=self._arrays)
         with self._computing():
             for name, tensor in self._host.items():
                 self._inputs[name].copy_(tensor, non_blocking=True)
-            if not self._records:
-                return np.asarray(self._draw(resident, len(inputs.pick)).numpy())
-            if resident.graph is None:
-                self._record(resident)
-            resident.graph.replay()
-            assert resident.portrait is not None
-            return np.asarray(resident.portrait.cpu().numpy())
+            if self._records:
+                if resident.graph is None:
+                    self._record(resident)
+                resident.graph.replay()
+                drawn = resident.portrait
+            else:
+                drawn = self._draw(resident, PICKED if self._on_gpu else len(inputs.pick))
+            assert drawn is not None
+            self._portrait.copy_(drawn, non_blocking=True)
+            if self._on_gpu:
+                torch.cuda.current_stream(self._device).synchronize()
+            return np.asarray(self._portrait.numpy())
+
+    def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
+        """Return what each kernel of a frame takes, the mean over some frames, launched one by one."""
+        resident: _Resident = sources.tensors["resident"]
+        self.animate(sources, inputs)
+        kinds = [torch.profiler.ProfilerActivity.CUDA if self._on_gpu else torch.profiler.ProfilerActivity.CPU]
+        with self._computing(), torch.profiler.profile(activities=kinds) as profile:
+            for _ in range(frames):
+                self._draw(resident, PICKED if self._on_gpu else len(inputs.pick))
+        where = "device" if self._on_gpu else "cpu"
+        return [
+            LayerTime(event.key, where, getattr(event, f"self_{where}_time_total") / frames / 1e3)
+            for event in profile.key_averages()
+        ]
 
     def close(self) -> None:
         """Free the model."""
@@ -148,9 +174,13 @@ class TorchRunner:
                 hint="Close other programs that use it, or use fewer pictures (--sources) or a smaller model.",
             ) from error
         except RuntimeError as error:
-            if not self._records:
+            if not self._on_gpu:
                 raise
             reason = str(error).splitlines()[0]
+            if getattr(error, "error_code", None) in DEVICE_LOST:  # of torch.AcceleratorError
+                raise DeviceLost(
+                    f"The GPU was lost while torch drew a frame: {reason}.", hint="Start Bunraku again."
+                ) from error
             raise CudaError(f"torch failed on {self._device}: {reason}.", hint="Start again.") from error
 
     def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:

@@ -13,6 +13,7 @@
     judge.py          all of that over a draft: `judge_draft`
     sheet.py          … as a picture
     coach.py          what to do next in front of the camera: `CaptureCoach`
+    capture.py        … with a real camera: `run_session`
     save.py           a draft → disk, whole or not at all
     share.py          one zip out, a stranger's file in
 
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 from engine.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from engine.sets.capture import CoachedCapture, run_session
     from engine.sets.coach import CaptureCoach
     from engine.sets.coverage import map_coverage
     from engine.sets.draft import DraftHistory, SetDraft, open_draft
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureCoach",
+    "CoachedCapture",
     "DraftHistory",
     "SetDraft",
     "SetReport",
@@ -51,6 +54,7 @@ __all__ = [
     "new_draft",
     "open_draft",
     "pick_frames",
+    "run_session",
     "save_draft",
 ]
 
@@ -58,6 +62,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         "CaptureCoach": "coach",
+        "CoachedCapture": "capture",
+        "run_session": "capture",
         "DraftHistory": "draft",
         "SetDraft": "draft",
         "SetReport": "judge",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The capture coach: looks at the live track, asks for what the set lacks, takes each picture when it is right.
 
+What is missing is also taken when it comes unasked, so a person who just moves about gets a set too.
+
 Pure logic over tracks: whoever owns the camera calls `look` with every frame's facts and, when told to take one, keeps
 that frame's pixels. A pose is taken at its height: once it is reached the coach holds on for a moment and takes the
 sharpest, calmest frame of that moment, not the first. One thread.
@@ -70,6 +72,7 @@ class CaptureCoach:
         self._again: set[str] = set()
         self._neutral: Neutral | None = neutral_of(self._have) if self._have else None
         self._held: list[FrameFacts] = []
+        self._holding: Target | None = None
         self._since_ns: int | None = None
         self._deferred: list[str] = []
 
@@ -125,7 +128,8 @@ class CaptureCoach:
         elif now_ns - self._since_ns > _HINT_NS and len(missing) > 1 and target.key not in ("front", *self._deferred):
             self._deferred.append(target.key)
             self._begin()
-            target = self.missing[0]
+            missing = self.missing
+            target = missing[0]
         if facts is None:
             self._held.clear()
             return Advice("No face is seen: come into the picture.", target.key, 0.0)
@@ -135,10 +139,12 @@ class CaptureCoach:
         neutral = self._neutral or Neutral(
             facts.face.pitch_deg, facts.face.mouth_width, facts.face.eyes, facts.face.brows
         )
-        if not target.shown(facts.face, neutral):
+        held = self._shown(missing, facts.face, neutral)
+        if held is None or (self._held and held is not self._holding):
             if self._held:
-                return self._finish(target)  # the moment has passed; what was held may do
+                return self._finish(self._holding or target)  # the moment has passed; what was held may do
             return Advice(f"{target.ask}.", target.key, _nearness(target.key, facts.face, neutral))
+        self._holding = target = held
         if facts.speed > _STILL or facts.blur > BLURRED:
             if self._held:
                 return self._finish(target)
@@ -150,13 +156,21 @@ class CaptureCoach:
             return self._take(target)
         return Advice("Good, hold it.", target.key, 0.95, hold=True)
 
+    def _shown(self, missing: Sequence[Target], face: Face, neutral: Neutral) -> Target | None:
+        """Return what a face shows: what is asked for, or something else that is missing, if it shows that alone."""
+        shown = [target for target in missing if target.shown(face, neutral)]
+        if missing[0] in shown:
+            return missing[0]
+        return shown[0] if len(shown) == 1 and missing[0].key != "front" else None
+
     def _finish(self, target: Target) -> Advice:
         """Take what was held if it was held for half the time, or begin again."""
         wait_ns = (_SHUT_NS if target.key == "eyes_closed" else _HOLD_NS) // 2
         if self._held[-1].captured_ns - self._held[0].captured_ns >= wait_ns:
             return self._take(target)
         self._held.clear()
-        return Advice(f"{target.ask}, and hold it.", target.key, 0.8)
+        asked = self.missing[0]
+        return Advice(f"{asked.ask}{', and hold it' if asked is target else ''}.", asked.key, 0.8)
 
     def _take(self, target: Target) -> Advice:
         best = min(self._held, key=lambda facts: (round(facts.blur, 2), facts.speed))

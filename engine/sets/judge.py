@@ -148,17 +148,26 @@ def analyse_draft(
 
 def load_draft(
     draft: SetDraft, analysed: Mapping[str, AnalysedPicture | SourceError], *, side_px: int = 256
-) -> SourceSet | None:
-    """Return the set as the engine would load it from what was analysed; None where no enabled picture can be used."""
-    entries, pictures = list[PictureEntry](), list[AnalysedPicture]()
+) -> tuple[SourceSet, tuple[str, ...]] | None:
+    """Return the set as the engine would load it from what was analysed, and the file behind each of its images.
+
+    None where no enabled picture can be used.
+    """
+    files, entries, pictures = list[str](), list[PictureEntry](), list[AnalysedPicture]()
     for entry in draft.entries:
         picture = analysed[entry.file]
         if entry.enabled and isinstance(picture, AnalysedPicture) and len(entries) < MAX_SOURCES:
-            entries.append(entry)
+            entries.append(replace(entry, file=str(len(files))))  # names that tell even front.png from front.jpg
+            files.append(entry.file)
             pictures.append(picture)
     if not entries:
         return None
-    return assemble(SetContents(draft.manifest, tuple(entries), tuple(pictures)), side_px=side_px)
+    loaded = assemble(SetContents(draft.manifest, tuple(entries), tuple(pictures)), side_px=side_px)
+    order = tuple(files[int(image.name)] for image in loaded.images)
+    images = tuple(
+        replace(image, name=PurePosixPath(file).stem) for image, file in zip(loaded.images, order, strict=True)
+    )
+    return replace(loaded, images=images), order
 
 
 def judge_draft(
@@ -181,13 +190,16 @@ def judge_draft(
     steps = count * (2 if warper is not None else 1)
     analysed = analyse_draft(draft, analyser, advance=lambda done, _: advance(done, steps), cache_dir=cache_dir)
     side_px = warper.side_px if warper is not None else 256
-    source_set = load_draft(draft, analysed, side_px=side_px)
+    loaded = load_draft(draft, analysed, side_px=side_px)
     verdicts = {entry.file: _first_look(entry.file, entry.enabled, analysed[entry.file]) for entry in draft.entries}
+    for entry in [e for e in draft.entries if e.enabled][MAX_SOURCES:]:
+        much = Issue("too_many", f"A set takes {MAX_SOURCES} pictures: switch this one or another off.")
+        verdicts[entry.file] = replace(verdicts[entry.file], issues=(*verdicts[entry.file].issues, much))
     coverage: CoverageMap | None = None
+    source_set: SourceSet | None = None
     covered: tuple[str, ...] = ()
-    if source_set is not None:
-        by_stem = {PurePosixPath(entry.file).stem: entry.file for entry in draft.entries}
-        covered = tuple(by_stem[image.name] for image in source_set.images)
+    if loaded is not None:
+        source_set, covered = loaded
         coverage = _compare(source_set, covered, verdicts)
         if warper is not None:
             rebuilt = leave_one_out(source_set, warper, advance=lambda done, _: advance(count + done, steps))

@@ -115,6 +115,7 @@ def add_files(
     skipped: list[Skipped] = []
     taken: list[tuple[PictureEntry, bytes]] = []
     found: list[tuple[Path, tuple[Pick, ...]]] = []
+    known = set(draft.files.values())
     for done, path in enumerate(files):
         advance(done, len(files))
         try:
@@ -123,7 +124,12 @@ def add_files(
                 found.append((path, tuple(chosen)))
                 taken += pictures
             else:
-                taken.append(_from_file(path, instruments.analyser, cache_dir or default_cache_dir(), skipped))
+                entry, data = _from_file(path, instruments.analyser, cache_dir or default_cache_dir(), skipped)
+                if data in known:
+                    skipped.append(Skipped(str(path), f"{path.name} is in the set already."))
+                    continue
+                known.add(data)
+                taken.append((entry, data))
         except (SourceError, DriverError) as error:
             if len(files) == 1:
                 raise

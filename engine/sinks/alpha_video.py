@@ -2,7 +2,8 @@
 """Video with a transparent background: WebM (VP9) for browsers and OBS, MOV (ProRes 4444) for editors.
 
 As `Mp4Sink` in everything but the codec: real time stamps, the first frame's size, a note of origin, and a file that
-plays as far as it was written. Opaque frames are written opaque.
+plays as far as it was written. Opaque frames are written opaque. C2PA has no place for a manifest in a WebM, which is
+therefore not signed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class WebmSink(Mp4Sink):
 
     name = "webm"
     _muxer = "webm"
+    media_type = None
     _container_options: ClassVar[dict[str, str]] = {}
 
     def __init__(
@@ -64,6 +66,7 @@ class MovSink(Mp4Sink):
 
     name = "mov"
     _muxer = "mov"
+    media_type = "video/quicktime"
 
     def _add_stream(self, container: OutputContainer) -> VideoStream:
         stream = video_stream(container, "prores_ks", self._fps, {"profile": "4444"})

@@ -34,7 +34,7 @@ def open_file_sink(
     """Open the output that a name asks for; a name without a suffix is a folder of PNGs.
 
     Args:
-        transparent: the frames have a transparent background. live, notes: of a video, see `Mp4Sink`.
+        transparent: the frames have a transparent background. live, notes: as `Mp4Sink`; PNG pictures have no notes.
     Raises:
         InvalidSetting: an unknown kind of file, or one that cannot keep the transparency that is asked for.
         OutputUnwritable: the file cannot be created.

@@ -145,6 +145,9 @@ class Outlet:
             _log.debug("sink %s failed while closing", self.name, exc_info=error)
             if not self.broken:
                 self._break(_unexpected(self.name, error))
+        unsigned = getattr(self._sink, "unsigned", None)  # of a recording, which is complete all the same
+        if isinstance(unsigned, SinkError):
+            self._status.warn(self.name, unsigned)
 
 
 def _unexpected(name: str, error: Exception) -> SinkError:

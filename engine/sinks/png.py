@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes every frame as a numbered PNG, signed, that says in its metadata that it is synthetic."""
+"""Writes every frame as a numbered PNG, signed, that says that it is synthetic; transparent where frames are."""
 
 from __future__ import annotations
 

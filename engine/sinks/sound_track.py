@@ -8,6 +8,7 @@ is put in or samples are left out. Sound before the first picture and after the 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["SoundSource", "SoundTrack"]
 
 _BITS_PER_S = 160_000
+_PATIENCE_S = 1.0  # twice the microphone's buffer
+_LOOK_S = 0.02
 _SLACK_S = 0.02  # below, picture and sound agree for everybody (ITU-R BT.1359: noticed from 45 ms on)
 
 
@@ -92,6 +95,17 @@ class SoundTrack:
         """Leave out a time in which nothing was recorded: what comes after it follows on what was heard before."""
         self.write(until_ns=from_ns)
         self._first_ns += gap_ns
+
+    def collect(self, *, until_ns: int, patience_s: float = _PATIENCE_S) -> None:
+        """Wait for what was heard up to a time but lies in the driver's buffer yet; not for a microphone that ended."""
+        ends_s = time.monotonic() + patience_s
+        while True:
+            self._waiting.extend(self._source.take())
+            newest = self._waiting[-1] if self._waiting else None
+            heard_ns = newest.at_ns + len(newest.samples) * NS_PER_S // self._source.rate if newest else 0
+            if heard_ns >= until_ns or self._source.fault or time.monotonic() > ends_s:
+                return
+            time.sleep(_LOOK_S)
 
     def finish(self, *, end_ns: int) -> None:
         """Write what is left before the end, with silence where nothing was heard, and end the stream."""

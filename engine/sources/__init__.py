@@ -3,10 +3,12 @@
 
     picture.py     bytes of any picture → RGB + optional alpha
     store.py       a folder, a zip or loose files, read the same way
+    archive_safety.py  whether a zip may be opened at all
     manifest.py    set.toml
     analysis.py    landmarks and matte of a picture, cached or computed by a `SourceAnalyser`
     framing.py     picture pixels → portrait space
     driving_crop.py  driving frame → the performer's portrait, for models that look at it
+    colour_match.py  pictures of different light → one light
     ordering.py    reference picture first, then the ones that add most
     source_set.py  all of the above: `load_source_set`
     library.py     built-in and user sets by name

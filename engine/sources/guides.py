@@ -272,9 +272,14 @@ def _place_eye(
     width = float(np.linalg.norm(along[:2]))
     gap = max(float(np.linalg.norm((part["top"] - part["bottom"])[:2])), _LEAST_EYE * width)
     middle = (part["top"] + part["bottom"]) / 2
+    # Both lids lie about one seam, however far it sags below the corners: so they never cross.
+    sag = middle - (outer + inner) / 2
     down = np.array([0.0, gap / 2, 0.0])
-    for row, peak in ((upper, middle - down), (lower, middle + down)):
-        _place_row(placed, row, corners, (outer, inner), peak, row[3], face)
+    for row, lid in ((upper, -down), (lower, down)):
+        _place_row(placed, row, corners, (outer, inner), (outer + inner) / 2 + lid, row[3], face)
+        for place, index in enumerate(row, 1):
+            u = place / (len(row) + 1)
+            placed[index][:2] += 4 * u * (1 - u) * sag[:2]
     radius = min(_IRIS_HEIGHT * gap, _IRIS_WIDTH * width)
     centre = (middle + (outer + inner) / 2) / 2
     own_radius = float(np.linalg.norm(face[list(iris[1:])] - face[iris[0]], axis=1).mean())

@@ -91,11 +91,8 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class PictureEntry:
-    """One picture of a set.
-
-    file: relative to the set's folder. crop: by hand; None lets the engine choose. guides: landmarks by hand; None lets
-    the tracker look.
-    """
+    """One picture of a set. file: relative to the set's folder. crop: by hand; None lets the engine choose. guides:
+    landmarks by hand; None lets the tracker look."""
 
     file: str
     enabled: bool = True
@@ -253,7 +250,7 @@ def _picture(data: object, index: int, label: str) -> PictureEntry:
         raise _invalid(label, f"has no file in {where}", 'Add: file = "..."')
     crop = _crop(table.get("crop", dict, {}), f"{where}.crop", label)
     guides = read_guides(table.get("guides", dict, {}), where=f"{where}.guides", label=label)
-    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop, guides)
+    return PictureEntry(file, table.get("enabled", bool, True), table.get("notes", str, ""), crop=crop, guides=guides)
 
 
 def _crop(data: Mapping[str, Any], where: str, label: str) -> Crop | None:

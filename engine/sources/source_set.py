@@ -153,14 +153,14 @@ def _usable(manifest: SetManifest, store: SetStore) -> tuple[PictureEntry, ...]:
 
 
 def assemble(contents: SetContents, *, side_px: int = 256, keep_order: bool = False) -> SourceSet:
-    """Frame, order and colour-match what was read. keep_order: as listed, whatever the set says."""
+    """Frame, order and colour-match what was read; keep_order: as `load_source_set`."""
     manifest = contents.manifest
-    keep_order = keep_order or manifest.keeps_order
     images = [
         frame_picture(picture, box, name=Path(entry.file).stem, side_px=side_px)
         for entry, picture, box in zip(contents.entries, contents.pictures, contents.boxes(), strict=True)
     ]
-    order = range(len(images)) if keep_order else order_pictures([image.keypoints for image in images])
+    keeps = keep_order or manifest.keeps_order
+    order = range(len(images)) if keeps else order_pictures([image.keypoints for image in images])
     ordered = tuple(images[index] for index in order)
     if manifest.colour_match:
         ordered = match_colours(ordered)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.provenance.reading import Signature
 from engine.verify.check import Invisible, Verdict, Visible
+from engine.watermark import detector, imprint_reader
 
 __all__ = ["LIMITS", "as_dict", "in_words", "unreadable_dict"]
 
@@ -49,8 +50,8 @@ def in_words(verdict: Verdict, path: Path) -> list[str]:
         head = f"{path}: no mark of Bunraku found"
     lines = [
         head,
-        _line("visible mark", _visible_words(verdict.visible, verdict.kind)),
-        _line("invisible mark", _invisible_words(verdict.invisible, verdict.kind)),
+        _line("visible mark", _visible_words(verdict)),
+        _line("invisible mark", _invisible_words(verdict)),
         _line("signature", _signature_words(verdict)),
     ]
     return [*lines, "What this cannot prove:", *(f"  - {limit}" for limit in LIMITS)]
@@ -68,16 +69,26 @@ def _share(found: int, looked: int, kind: str) -> str:
     return "" if kind == "picture" else f" in {found} of {looked} frames"
 
 
-def _visible_words(visible: Visible | None, kind: str) -> str:
+def _too_small(verdict: Verdict, least_px: int) -> str:
+    side_px = min(verdict.size_wh)
+    return f"not found; a short side of {side_px} px is too little to tell, {least_px} are needed" * (
+        side_px < least_px
+    )
+
+
+def _visible_words(verdict: Verdict) -> str:
+    visible = verdict.visible
     if visible is None:
-        return "not found (it is looked for in the corners of whole frames, not of crops or screenshots)"
-    return f"found{_share(visible.found, visible.looked, kind)} ({_percent(visible.confidence)})"
+        searched = "not found (it is looked for in the corners of whole frames, not of crops or screenshots)"
+        return _too_small(verdict, detector.LEAST_SIDE_PX) or searched
+    return f"found{_share(visible.found, visible.looked, verdict.kind)} ({_percent(visible.confidence)})"
 
 
-def _invisible_words(invisible: Invisible | None, kind: str) -> str:
+def _invisible_words(verdict: Verdict) -> str:
+    invisible = verdict.invisible
     if invisible is None:
-        return "not found"
-    where = _share(invisible.found, invisible.looked, kind)
+        return _too_small(verdict, imprint_reader.LEAST_SIDE_PX) or "not found"
+    where = _share(invisible.found, invisible.looked, verdict.kind)
     if not invisible.found:
         where = f" in all {invisible.looked} frames together"
     side = ", mirrored" if invisible.mirrored else ""

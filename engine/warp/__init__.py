@@ -8,6 +8,7 @@ select.py            the warper that fits a model
 base.py              what both share
 selection.py         which pictures of the set draw a frame
 layers.py            pictures taken apart into person and backdrop
+fitting.py           fewer pictures, where a GPU has no memory for all
 """
 
 from engine.warp.learned_warper import LearnedWarper

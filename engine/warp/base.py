@@ -71,9 +71,16 @@ def check_count(source_set: SourceSet) -> int:
     return count
 
 
-def describe_engine(runner: str, *, side_px: int, count: int | None, reason: str, model: str = "") -> str:
-    """Return the first line of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`."""
-    parts = [runner, *([model] if model else []), f"{side_px}²", *([f"N={count}"] if count else [])]
+def describe_engine(
+    runner: str, *, side_px: int, count: int | None, reason: str, model: str = "", given: object = None
+) -> str:
+    """Return the first line of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`.
+
+    Args:
+        given: the pictures of the set, where the device has no memory for all of them.
+    """
+    pictures = f"N={count}" + (f" of {given}, as the GPU's memory takes no more" if given else "")
+    parts = [runner, *([model] if model else []), f"{side_px}²", *([pictures] if count else [])]
     why = "" if reason == "asked for" else f" ({reason})"
     return f"engine: {', '.join(parts)}{why}"
 

@@ -55,6 +55,7 @@ _FACE_SHARE = 0.9  # of the face's outline, inside which there is no seam
 _OPEN_GAIN, _OPEN_MOST = 6.0, 1.6  # logits per head scale of opening, and at most
 _EDGE_PX = 1.5  # half width of a silhouette's edge
 _LOOKS = 2  # three gain nothing more
+_APART_PX = 4.0  # outlines this far apart differ
 _SMOOTH_PX = 2.5  # smoothing of an outline half-way
 _HOLE_SHARE = 0.01  # of the picture's area: a hole up to this size is none
 _FAR_PX = 64.0  # distances beyond are all alike
@@ -239,12 +240,14 @@ def _outline(first: Float, second: Float, t: float) -> Float:
     """Return the alpha of the moment's silhouette, (R, R) in [0, 1]."""
     far = [_signed_distance(cover) for cover in (first, second)]
     crisp = [_crisp(distance) for distance in far]
+    apart = smoothstep(np.abs(far[0] - far[1]) / _APART_PX)
     middle = (1 - t) * far[0] + t * far[1]
     # Flow leaves ragged edges where the two outlines are far apart, and holes where a jaw hides a neck in one only.
-    middle = cv2.GaussianBlur(middle, (0, 0), 0.01 + _SMOOTH_PX * 4 * t * (1 - t)).astype(np.float32)
-    alpha = _crisp(_fill_small_holes(middle))
-    # What is soft in each (hair) stays with it near its own end of the way.
-    alpha = alpha + (1 - t) ** 3 * (first - crisp[0]) + t**3 * (second - crisp[1])
+    smooth = cv2.GaussianBlur(middle, (0, 0), 0.01 + _SMOOTH_PX * 4 * t * (1 - t))
+    alpha = _crisp(_fill_small_holes(np.asarray(middle + apart * (smooth - middle), np.float32)))
+    # What is soft in each (hair) stays where the outlines agree; elsewhere with each near its own end of the way.
+    for share, cover, sharp in ((1 - t, first, crisp[0]), (t, second, crisp[1])):
+        alpha = alpha + (share + apart * (share**3 - share)) * (cover - sharp)
     return np.asarray(np.clip(alpha, 0.0, 1.0), np.float32)
 
 

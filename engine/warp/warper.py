@@ -7,18 +7,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import InferenceFailed, InvalidSetting, SourceSetEmpty
+from engine.errors import InferenceFailed, InvalidSetting, OutOfDeviceMemory, SourceSetEmpty
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine, fit_picture
+from engine.warp.fitting import prepare_what_fits
 from engine.warp.heat import paint_values, shares_from
 from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
 from engine.warp.selection import SelectionSettings, SourceSelector
@@ -31,15 +32,21 @@ class PreparedSourceSet:
     """Everything a set needs on the render thread.
 
     backdrop: (R, R, 3) uint8, the one that is shown. backdrops: (N, R, R, 3) uint8, that of every picture. keypoints:
-    (N, 478, 3), of its pictures.
+    (N, 478, 3), of its pictures. warning: what is to be said where the device holds only the set's first pictures.
     """
 
     name: str
     encoded: EncodedSourceSet
     selector: SourceSelector
     backdrop: NDArray[np.uint8]
-    backdrops: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
+    backdrops: NDArray[np.uint8]
+    warning: OutOfDeviceMemory | None = None
+
+    @property
+    def shown(self) -> int:
+        """Pictures in use."""
+        return self.encoded.count
 
 
 class Warper:
@@ -67,16 +74,29 @@ class Warper:
     @property
     def description(self) -> str:
         """One line for the start of a run, e.g. `engine: openvino 2026.4 on CPU (2 threads), fp32, 256², N=4`."""
-        count = self._current.encoded.count if self._current else None
-        return describe_engine(self._runner.description, side_px=self.side_px, count=count, reason=self._reason)
+        current, given = self._current, None
+        if current is not None and current.warning is not None:
+            given = current.warning.fields["given"]
+        return describe_engine(
+            self._runner.description,
+            side_px=self.side_px,
+            count=current.shown if current else None,
+            reason=self._reason,
+            given=given,
+        )
 
     def prepare(self, source_set: SourceSet) -> PreparedSourceSet:
-        """Encode a set without using it yet. Thread: any.
+        """Encode a set without using it yet; as many of its pictures as fit on the device. Thread: any.
 
         Raises:
             SourceSetEmpty, TooManySources: the set has no picture, or more than the engine takes.
+            OutOfDeviceMemory: not even one picture fits.
         """
         check_count(source_set)
+        prepared, warning = prepare_what_fits(self._prepare, source_set)
+        return replace(prepared, warning=warning)
+
+    def _prepare(self, source_set: SourceSet) -> PreparedSourceSet:
         rgb = np.stack([fit_picture(image.rgb, self.side_px) for image in source_set.images])
         alpha = np.stack([fit_picture(image.alpha, self.side_px) for image in source_set.images])
         keypoints = np.stack([image.keypoints for image in source_set.images])
@@ -89,7 +109,7 @@ class Warper:
         gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
         every = np.rint(np.clip(backdrops, 0, 255)).astype(np.uint8)
-        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), every, keypoints)
+        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), keypoints, every)
 
     def use(self, prepared: PreparedSourceSet) -> None:
         """Switch to a prepared set, from the next frame on."""

@@ -24,6 +24,7 @@ from engine.watermark.visible import Mark, box_of, cover_mark, draw_mark, make_m
 __all__ = ["has_mark", "holding_card", "seal"]
 
 _ROWS_CHECKED = 8
+_OPAQUE_ENOUGH = 128  # of 255
 _LEAST_CONTRAST = 80.0  # letters against plate, in levels of 0–255
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
@@ -57,6 +58,8 @@ def seal(
         mark = make_mark(mark_height_px(size_wh), style)
         rgb = imprint(composite.rgb, payload)
         problem = _check_imprint(rgb, composite.rgb)
+        if composite.alpha is not None:  # what is not there carries nothing; at soft edges it would be seen
+            rgb[composite.alpha < _OPAQUE_ENOUGH] = composite.rgb[composite.alpha < _OPAQUE_ENOUGH]
         draw_mark(rgb, mark, corner=corner)
         alpha = None if composite.alpha is None else cover_mark(composite.alpha, mark, corner=corner)
         problem = problem or _check(rgb, mark, corner=corner)

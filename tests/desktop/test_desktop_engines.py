@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from desktop.bridge import engine_build
 from desktop.bridge.engine_build import EngineBuild, EngineStatus, engine_status
 from desktop.widgets.input_panel import EnginePanel
+from desktop.widgets.main_window import MainWindow
 from desktop.words import Tone
 from engine.errors import EngineMissing
 from engine.runtime.engine_file import list_engines
@@ -181,3 +182,28 @@ def test_the_panel_shows_progress_and_cancels(qtbot: QtBot) -> None:
     panel.show_building(False)
     panel.show_engine("Install it.", can_build=False)
     assert panel.build_button.isHidden()
+
+
+def test_the_first_run_offers_the_build_where_a_gpu_has_no_engine(
+    open_window: Callable[..., MainWindow],
+    settings_file: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: Callable[[EngineStatus], None],
+) -> None:
+    gpu(EngineStatus("tensorrt_rtx", "sm89", False))
+    settings_file.unlink()
+    window = open_window("--camera", "synthetic", "--set", "amara")
+    page = window.first_run
+    qtbot.waitUntil(lambda: not page.build.isHidden(), timeout=WAIT_MS)
+    begun: list[bool] = []
+    monkeypatch.setattr(window.controller.engines, "begin", lambda *, only_here: begun.append(only_here))
+    monkeypatch.setattr(window.controller, "start", lambda: begun.append(True))
+    for _ in range(2):
+        page.next.click()
+    page.accept.setChecked(True)
+    assert page.build_wanted
+    page.next.click()
+    assert begun == [True, True]
+    page.offer_build(False)
+    assert not page.build_wanted

@@ -14,11 +14,13 @@ from desktop.bridge import outputs_owner
 from desktop.bridge.outputs import Vcam
 from desktop.words import Tone
 from engine.clock import SystemClock
+from engine.config import OutputSettings
 from engine.errors import MicrophoneMissing, VirtualCameraMissing
 from engine.state import Phase
 from engine.types import SoundBlock
 from tests.helpers.desktop_scene import WAIT_MS, FakeVcam, Scene
 from tests.helpers.scripted import (
+    make_source_set,
     shows_person,
 )
 
@@ -187,3 +189,28 @@ def test_without_the_microphone_the_pictures_are_kept_and_it_is_said(
     with av.open(str(saved.args[0])) as recording:
         assert [stream.type for stream in recording.streams] == ["video"]
     assert scene.controller.settings.microphone == "ALSA:Headset", "for the next time"
+
+
+def test_a_character_without_a_consent_note_does_not_reach_the_virtual_camera(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FakeVcam] = []
+
+    def open_one(output: OutputSettings, _device: str) -> FakeVcam:
+        made.append(FakeVcam(output.size_wh))
+        return made[-1]
+
+    monkeypatch.setattr(outputs_owner, "open_virtual_camera", open_one)
+    monkeypatch.setattr(FakeVcam, "needs_consent", True, raising=False)
+    scene.go_live()
+    assert scene.controller.outputs._pipeline is not None
+    pipeline = scene.controller.outputs._pipeline
+    pipeline.command(lambda renderer: renderer.set_source_set(make_source_set("bare")))
+    scene.feed()
+    outputs = scene.controller.outputs
+    outputs.set_vcam(True, scene.controller.settings)
+    scene.until(lambda: "by whose leave" in scene.told)
+    scene.until(lambda: outputs.vcam_state is Vcam.OFF)
+    assert (made[0].count, made[0].closed) == (0, 1)
+    assert shows_person(scene.feed()) >= 0, "the run goes on"
+    scene.stop()

@@ -356,6 +356,7 @@ def test_plots_draw_what_they_are_told(qtbot: QtBot) -> None:
     pane = PlotPane(DARK)
     qtbot.addWidget(pane)
     pane.show_figures(figures())
+    qtbot.waitUntil(lambda: pane.complete, timeout=60_000)
     pane.show_figures(figures(fps=20))
     assert pane.points["fps"] == [29.0, 20.0]
     assert pane.points["Warp"] == [12.0, 12.0]

@@ -125,11 +125,11 @@ def test_a_corrupt_settings_file_gives_one_notice(open_window: WindowMaker, sett
     assert len(list(settings_file.parent.glob("*unreadable*"))) == 1
 
 
-def test_choices_window_and_panes_come_back(open_window: WindowMaker, settings_file: Path) -> None:
+def test_choices_window_and_panes_come_back(open_window: WindowMaker, settings_file: Path, qtbot: QtBot) -> None:
     window = open_window()
     window.resize(1060, 700)  # the offscreen screen is small
     window.live.sections["plots"].head.click()
-    assert window.live.plots is not None
+    qtbot.waitUntil(lambda: window.live.plots is not None, timeout=WAIT_MS)
     window.live.motion.changed.emit("mouth", 1.25)
     window.live.theme_button.click()
     window.close()

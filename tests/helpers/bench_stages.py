@@ -51,6 +51,7 @@ class CountingRenderer:
 
     description = "engine: by hand, N=2"
     tracking_lost = False
+    stage = "warp"
 
     def __init__(self, clock: FakeClock | None = None, *, lost_every: int = 0, fails_at: int = 0) -> None:
         self._clock, self._lost_every, self._fails_at = clock, lost_every, fails_at

@@ -5,7 +5,7 @@
     heartbeat  how late a timer of the GUI thread is while the character is live
     share      frames per second with the window against the engine alone, in turns, in one run
     blocked    a GUI thread that sleeps for two seconds: what the engine went on to render, what was shown after
-    soak       memory, threads and handles over --minutes, with another character every minute
+    soak       memory, threads and handles over --minutes, with another character every --switch-s
 
 Speed depends on whatever else the machine does, so none of this is a test: the figures are printed for people.
 Offscreen unless QT_QPA_PLATFORM says otherwise.
@@ -36,6 +36,7 @@ from desktop.bridge.session import SessionRequest, open_session, warm_up
 from desktop.settings import AppSettings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.config import LiveSettings
+from engine.memory import limit_arenas
 from engine.state import Phase
 
 __all__ = ["main"]
@@ -222,7 +223,7 @@ def bench_soak(app: QApplication, options: argparse.Namespace) -> dict[str, floa
             rss_mb, threads, handles = _sample()
             rows.append((spent_s, rss_mb, threads, handles, threading.active_count()))
             print(f"{spent_s / 60:5.1f} min  {rss_mb:7.1f} MB  {threads} threads  {handles} handles", flush=True)
-            if spent_s // 60 > turn:
+            if options.switch_s and spent_s // options.switch_s > turn:
                 turn += 1
                 window.controller.select_set(names[turn % len(names)])
             _spend(app, _SAMPLE_S)
@@ -261,15 +262,19 @@ def main(argv: list[str] | None = None) -> int:
         "--seconds", type=float, default=20.0, help="how long a measurement takes (default %(default)s)"
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak (default %(default)s)")
+    parser.add_argument(
+        "--switch-s", type=float, default=60.0, help="of the soak: another character every so often; 0 for never"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args(argv)
+    limit_arenas()  # as the app does
     app = QApplication([])
     app.setQuitOnLastWindowClosed(False)
     app.setStyle(QStyleFactory.create("Fusion"))
     found = _BENCHES[options.what](app, options)
     load = os.getloadavg()
     for name, value in found.items():
-        print(f"{name:28} {value:.1f}" if isinstance(value, float) else f"{name:28} {value}")
+        print(f"{name:28} {value:.3g}" if isinstance(value, float) else f"{name:28} {value}")
     print(f"{'load of the machine':28} {load[0]:.1f} over one minute, {load[1]:.1f} over five")
     if options.json:
         options.json.write_text(json.dumps({**found, "load": load}, indent=1))

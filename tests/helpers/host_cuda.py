@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,18 @@ import onnxruntime
 __all__ = ["HostCuda", "make_library"]
 
 OK, OUT_OF_MEMORY = 0, 2
+FRAMES, UPLOADS = 77, 78  # streams, in the order in which a device makes them
 
 
 class HostCuda:
-    """Stands in for `cuda.bindings.runtime`. live: bytes by address. calls: names in order."""
+    """Stands in for `cuda.bindings.runtime`. live: bytes by address. calls: names in order.
+
+    Args:
+        status: of the first question, how many GPUs there are. driver: the CUDA version it knows, 0 for none.
+        memory_bytes: what the GPU has. failing: function -> status that it answers from now on.
+    """
+
+    cudaStreamNonBlocking = 1
 
     class cudaMemcpyKind(enum.IntEnum):
         cudaMemcpyHostToDevice = 1
@@ -32,8 +40,10 @@ class HostCuda:
     class cudaStreamCaptureMode(enum.IntEnum):
         cudaStreamCaptureModeThreadLocal = 1
 
-    def __init__(self, *, count: int = 1, status: int = OK, memory_bytes: int = 1 << 40) -> None:
-        self.count, self.status, self.memory_bytes = count, status, memory_bytes
+    def __init__(self, *, count: int = 1, status: int = OK, memory_bytes: int = 1 << 40, driver: int = 13040) -> None:
+        self.count, self.status, self.memory_bytes, self.driver = count, status, memory_bytes, driver
+        self.streams = [UPLOADS, FRAMES]
+        self.architecture = (8, 9)
         self.live: dict[int, Any] = {}
         self.calls: list[str] = []
         self.capture: list[Callable[[], None]] | None = None
@@ -65,21 +75,47 @@ class HostCuda:
     def do_cudaSetDevice(self, _index: int) -> tuple[int]:
         return (OK,)
 
+    def do_cudaDriverGetVersion(self) -> int:
+        return self.driver
+
+    def do_cudaRuntimeGetVersion(self) -> int:
+        return 13040
+
+    def do_cudaMemGetInfo(self) -> tuple[int, int, int]:
+        return OK, self.memory_bytes - self.held, self.memory_bytes
+
+    @property
+    def held(self) -> int:
+        """Bytes in use."""
+        return sum(len(memory) for memory in self.live.values())
+
+    def do_cudaDeviceReset(self) -> tuple[int]:
+        self.live.clear()
+        self.failing.clear()
+        self.streams = [UPLOADS, FRAMES]
+        return (OK,)
+
+    def do_cudaStreamDestroy(self, stream: int) -> tuple[int]:
+        self.streams = sorted([*self.streams, stream], reverse=True)
+        return (OK,)
+
     def do_cudaGetErrorString(self, status: int) -> tuple[int, bytes]:
         return OK, f"status {status}".encode()
 
     def do_cudaGetDeviceProperties(self, _index: int) -> Any:
         class Facts:
             name = b"Host GPU\0"
-            major, minor, totalGlobalMem = 8, 9, 1 << 33
+            major, minor = self.architecture
+            totalGlobalMem = 1 << 33
 
         return Facts
 
-    def do_cudaStreamCreate(self) -> int:
-        return 77
+    def do_cudaStreamCreateWithFlags(self, flags: int) -> int:
+        assert flags == self.cudaStreamNonBlocking
+        return self.streams.pop()
 
     def do_cudaMalloc(self, size: int) -> tuple[int, int]:
-        if sum(len(memory) for memory in self.live.values()) + size > self.memory_bytes:
+        if self.held + size > self.memory_bytes:
             return OUT_OF_MEMORY, 0
         memory = (ctypes.c_uint8 * size)()
         self.live[ctypes.addressof(memory)] = memory
@@ -93,12 +129,11 @@ class HostCuda:
 
     do_cudaFreeHost = do_cudaFree
 
-    def do_cudaMemcpy(self, target: int, source: int, size: int, _kind: int) -> tuple[int]:
-        ctypes.memmove(target, source, size)
-        return (OK,)
-
     def do_cudaMemcpyAsync(self, target: int, source: int, size: int, _kind: int, stream: int) -> tuple[int]:
-        assert stream == 77
+        if stream == UPLOADS:  # not recorded, whatever the other stream does
+            ctypes.memmove(target, source, size)
+            return (OK,)
+        assert stream == FRAMES
         return self.queue(lambda: ctypes.memmove(target, source, size) and None)
 
     def do_cudaStreamBeginCapture(self, _stream: int, _mode: int) -> tuple[int]:
@@ -115,7 +150,7 @@ class HostCuda:
     def do_cudaGraphDestroy(self, _graph: Any) -> tuple[int]:
         return (OK,)
 
-    do_cudaGraphExecDestroy = do_cudaStreamSynchronize = do_cudaStreamDestroy = do_cudaGraphDestroy
+    do_cudaGraphExecDestroy = do_cudaStreamSynchronize = do_cudaGraphDestroy
 
     def do_cudaGraphLaunch(self, graph: Any, _stream: int) -> tuple[int]:
         for work in graph:
@@ -123,8 +158,23 @@ class HostCuda:
         return (OK,)
 
 
-def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readable: bool = True) -> Any:
-    """Return what stands in for the module `tensorrt`: any engine is the ONNX file `graph`."""
+def make_library(
+    cuda: HostCuda,
+    graph: Path,
+    *,
+    ranges: Sequence[tuple[int, int]] = ((1, 16),),
+    readable: bool = True,
+    context_bytes: int = 0,
+    says: str = "",
+    compiles: bool = True,
+) -> Any:
+    """Return what stands in for the module `tensorrt`: any engine is the ONNX file `graph`.
+
+    Args:
+        ranges: least and most pictures of each optimisation profile. readable: whether it takes an engine.
+        context_bytes: what an execution context needs. says: its words when it makes none, else it makes one.
+        compiles: whether it finishes kernels on the GPU and keeps them, as TensorRT for RTX does.
+    """
 
     class Severity(enum.Enum):
         INTERNAL_ERROR, ERROR, WARNING = 0, 1, 2
@@ -133,6 +183,9 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
         pass
 
     ILogger.Severity = Severity  # type: ignore[attr-defined]
+
+    class IProfiler:
+        pass
 
     def report(logger: Any, message: str) -> None:
         logger.log(Severity.ERROR, message)
@@ -144,10 +197,18 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
             self.shapes: dict[str, tuple[int, ...]] = {}
             self.addresses: dict[str, int] = {}
             self.logger = logger
+            self.profile = 0
+            self.profiler: Any = None
+
+        def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
+            assert stream == FRAMES
+            self.profile = profile
+            return True
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-            if name == "rgba" and shape[1] > most_sources:
-                report(self.logger, f"{shape[1]} is above {most_sources}")
+            least, most = ranges[self.profile]
+            if name == "rgba" and not least <= shape[1] <= most:
+                report(self.logger, f"{shape[1]} is outside {least} to {most}")
                 return False
             self.shapes[name] = tuple(shape)
             return True
@@ -157,7 +218,10 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
             return True
 
         def execute_async_v3(self, stream: int) -> bool:
-            assert stream == 77
+            assert stream == FRAMES
+            if self.profiler is not None:
+                for layer in ("warp", "blend"):
+                    self.profiler.report_layer_time(layer, 0.25)
             shapes, addresses = dict(self.shapes), dict(self.addresses)  # as bound now, whenever it runs
             return cuda.queue(lambda: self.compute(shapes, addresses)) == (OK,)
 
@@ -170,8 +234,31 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
     inputs = list(model.graph.input)
     names = [x.name for x in (*inputs, *model.graph.output)]
 
+    class Cache:
+        kernels = b"compiled"
+
+        def deserialize(self, data: bytes) -> bool:
+            if not data.startswith(b"compiled"):
+                return False
+            self.kernels = data
+            return True
+
+        def serialize(self) -> bytes:
+            return self.kernels
+
+    class RuntimeConfig:
+        cache: Cache | None = None
+
+        def set_runtime_cache(self, cache: Cache) -> bool:
+            self.cache = cache
+            return True
+
+    if compiles:
+        RuntimeConfig.create_runtime_cache = lambda _: Cache()  # type: ignore[attr-defined]
+
     class Engine:
         num_io_tensors = len(names)
+        num_optimization_profiles = len(ranges)
 
         def __init__(self, logger: Any) -> None:
             self.logger = logger
@@ -179,7 +266,23 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
         def get_tensor_name(self, index: int) -> str:
             return names[index]
 
-        def create_execution_context(self) -> Context:
+        def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, int]]:
+            assert name == "rgba"
+            least, most = ranges[profile]
+            return [(1, least), (1, most), (1, most)]
+
+        def get_device_memory_size_for_profile_v2(self, _profile: int) -> int:
+            return context_bytes
+
+        def create_runtime_config(self) -> Any:
+            return RuntimeConfig()
+
+        def create_execution_context(self, config: Any = None) -> Context | None:
+            if config is not None and config.cache is not None:
+                config.cache.kernels += b"+"
+            if says:
+                report(self.logger, says)
+                return None
             return Context(self.logger)
 
     class Runtime:
@@ -195,7 +298,7 @@ def make_library(cuda: HostCuda, graph: Path, *, most_sources: int = 16, readabl
     class Library:
         __name__, __version__ = "tensorrt_host", "1.0"
 
-    Library.ILogger, Library.Runtime = ILogger, Runtime  # type: ignore[attr-defined]
+    Library.ILogger, Library.IProfiler, Library.Runtime = ILogger, IProfiler, Runtime  # type: ignore[attr-defined]
     library = Library()
     library.__name__ = "tensorrt_host"  # type: ignore[attr-defined]
     return library

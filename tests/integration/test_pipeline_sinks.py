@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from engine.capture.peek import CameraPeek
 from engine.config import LiveSettings, OutputSettings, PipelineSettings
-from engine.errors import CameraBusy, Closed
+from engine.errors import CameraBusy, Closed, SigningFailed
+from engine.events import Warned
 from engine.pipeline import Pipeline
+from engine.provenance.identity import own_folder
 from engine.sinks.memory import MemorySink
+from engine.sinks.mp4 import Mp4Sink
 from engine.sinks.preview import PreviewSink
 from engine.state import Phase
 from tests.helpers.scripted import SIZE_WH, ScriptedCamera, driving_frame, make_renderer
@@ -99,3 +103,28 @@ def test_a_peek_tells_what_is_wrong() -> None:
     assert done.wait(_LONG_S)
     peek.close()
     assert isinstance(told[0], CameraBusy)
+
+
+def test_a_recording_that_could_not_be_signed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own_folder().mkdir(parents=True)
+    key = own_folder() / "key.pem"
+    key.write_text("nonsense")
+    camera, first = ScriptedCamera(), MemorySink()
+    try:
+        with make_pipeline(camera, first) as pipeline:
+            pipeline.start()
+            assert pipeline.wait_until_live(_LONG_S)
+            pipeline.add_sink(Mp4Sink(tmp_path / "take.mp4"))
+            camera.put(driving_frame(0))
+            assert first.wait_for(1, _LONG_S)
+            pipeline.remove_sink("mp4")
+            told = []
+            while (event := pipeline.next_event(0.0)) is not None:
+                told.append(event)
+    finally:
+        key.unlink()
+    (warned,) = (event for event in told if isinstance(event, Warned))
+    assert isinstance(warned.error, SigningFailed)
+    assert "not signed" in str(warned.error)
+    assert "not signed" in caplog.text
+    assert (tmp_path / "take.mp4").stat().st_size > 1000

@@ -19,16 +19,20 @@ from engine.app import AnimateJob, animate, build_renderer
 from engine.app.demo import builtin_clip
 from engine.app.sets import instruments, judge
 from engine.assets import asset_path
+from engine.capture import open_camera
 from engine.cli.commands import app
 from engine.config import LiveSettings, OutputSettings
 from engine.cv import cv2
 from engine.errors import InvalidSetting, NoFaceInSource, SourceSetEmpty
-from engine.sets.draft import open_draft
+from engine.sets.capture import CoachedCapture, run_session
+from engine.sets.coach import CaptureCoach
+from engine.sets.draft import SetDraft, open_draft
 from engine.sets.leave_one_out import leave_one_out
 from engine.sets.make import Instruments, add_files, new_draft, picture_entry
 from engine.sets.save import save_draft
 from engine.sources import load_source_set
 from engine.sources.library import find_source_set, user_source_sets_dir
+from engine.sources.manifest import PictureEntry, SetManifest
 from engine.types import Query
 from engine.warp import open_warper
 from engine.warp.warper import Warper
@@ -164,6 +168,9 @@ def test_files_that_are_no_faces(tools: Instruments, pictures: Path, tmp_path: P
     added = add_files(new_draft("mine"), [wall, pictures / "notes.txt", pictures / "front.jpg"], instruments=tools)
     assert [(e.file, e.enabled) for e in added.draft.entries] == [("wall.png", False), ("front.jpg", True)]
     assert len(added.skipped) == 2
+    again = add_files(added.draft, [pictures / "front.jpg", pictures / "left.jpg"], instruments=tools)
+    assert again.added == ("left.jpg",)
+    assert "in the set already" in again.skipped[0].reason
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(SourceSetEmpty, match="holds no picture"):
@@ -192,6 +199,20 @@ def test_another_person_a_double_and_a_blurred_picture_are_told(tools: Instrumen
     assert "blurred" in issues["soft.png"]
     assert "other_person" in issues["else.png"]
     assert "other_person" not in issues["left.webp"] | issues["right.webp"] | issues["smile.webp"]
+
+
+def test_names_that_differ_in_their_suffix_and_too_many_pictures(tools: Instruments) -> None:
+    draft = add_files(new_draft("twins"), [OTTO], instruments=tools).draft
+    front, left = (draft.files[f"{name}.webp"] for name in ("front", "left"))
+    entries = (PictureEntry("a.png"), PictureEntry("a.jpg"), *(PictureEntry(f"p{i}.png") for i in range(16)))
+    files = {"a.png": left, "a.jpg": front, **{f"p{i}.png": front for i in range(16)}}
+    twins = SetDraft(SetManifest("twins", entries), files)
+    report = judge(twins, rebuild=False)
+    by_file = {verdict.file: verdict for verdict in report.verdicts}
+    assert by_file["a.png"].words[0].startswith("turned")
+    assert by_file["a.jpg"].words[0] == "front"
+    assert [issue.key for issue in by_file["p15.png"].issues] == ["too_many"]
+    assert len(report.covered) == 16
 
 
 def test_leave_one_out_knows_what_only_one_picture_shows(warper: Warper) -> None:
@@ -260,3 +281,19 @@ def test_a_model_that_repaints_has_no_map() -> None:
         renderer.show_sources(False)
         with pytest.raises(InvalidSetting, match="pixels of its own"):
             renderer.show_sources(True)
+
+
+def test_the_coach_makes_a_set_of_somebody_who_just_moves(tools: Instruments) -> None:
+    coach = CaptureCoach()
+    with open_camera(str(builtin_clip()), paced=False) as camera, closing(tools.follower()) as tracker:
+        session = CoachedCapture(new_draft("cap"), coach, tracker)
+        heard: list[str] = []
+        run_session(session, camera, say=lambda advice: heard.append(advice.text))
+    files = [entry.file for entry in session.draft.entries]
+    assert files[0] == "front.png"
+    assert {"left.png", "right.png"} <= set(files)
+    assert len(files) == len(coach.taken) == sum("Taken" in text for text in heard)
+    report = judge(session.draft, rebuild=False)
+    assert report.coverage is not None
+    for file, index in zip(report.covered, range(len(files)), strict=True):
+        assert index in report.coverage.shown[file.removesuffix(".png")], f"{file} does not show it"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.app.vcam_test import open_again, probe_virtual_camera
+from engine.app.vcam_probe import open_again, probe_virtual_camera
 from engine.capture.base import CameraInfo
 from engine.errors import CameraBusy, VirtualCameraMissing
 from engine.sinks import virtual_camera

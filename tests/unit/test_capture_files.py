@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from engine.capture import open_camera
+from engine.capture.base import CameraInfo
 from engine.capture.clips import SyntheticClip
 from engine.capture.replay import ReplayCamera
 from engine.clock import NS_PER_S, FakeClock
@@ -263,3 +265,20 @@ def test_unknown_camera_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.capture.find_cameras", list)
     with pytest.raises(CameraMissing, match="No camera is connected"):
         open_camera("camera:0")
+
+
+def test_a_clip_that_decodes_too_slowly_plays_slower_instead_of_not_at_all() -> None:
+    clock = FakeClock()
+
+    class Slow:
+        info = CameraInfo("slow", "Slow", 8, 8, 30.0)
+
+        def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+            for index in range(300):
+                clock.advance(s=0.1)  # three times as long as a frame lasts
+                yield round(index * NS_PER_S / 30), np.zeros((8, 8, 3), np.uint8)
+
+    with ReplayCamera(Slow(), paced=True, clock=clock) as camera:
+        stamps = [frame.captured_ns for frame in iter(camera.read, None)]
+    assert len(stamps) > 50, "not only the last one"
+    assert max(np.diff(stamps)) <= 0.5 * NS_PER_S

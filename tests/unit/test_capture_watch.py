@@ -89,6 +89,16 @@ def test_five_pictures_a_second_are_too_few_unless_the_source_says_so() -> None:
     assert honest.state.reasons == ()
 
 
+def test_a_reader_that_is_late_by_itself_does_not_blame_the_camera() -> None:
+    for waited_s, reasons in ((0.19, (states.CAMERA_SLOW,)), (0.02, ())):
+        status = _running()
+        watch = PictureWatch(_LIVE, status)
+        for index in range(40):
+            frame = Frame(index, round(index * 0.2 * NS_PER_S), _noise())
+            watch.look(frame, waited_ns=round(waited_s * NS_PER_S))
+        assert status.state.reasons == reasons
+
+
 @pytest.mark.parametrize("what", ["a still file", "a person who sits still", "a pause", "a dim room"])
 def test_what_is_no_fault(what: str) -> None:
     status = _running()

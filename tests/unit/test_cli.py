@@ -20,7 +20,10 @@ from engine.cli.options import MODEL_NAMES, parse_counts, parse_size, settings_f
 from engine.config import LiveSettings, MotionSettings
 from engine.errors import InvalidSetting
 
-COMMANDS = ("animate", "bench", "cameras", "compare", "demo", "doctor", "eval", "run", "set")
+COMMANDS = (
+    *("animate", "bench", "cameras", "compare", "demo", "doctor", "eval", "interpolate", "run", "set", "soak"),
+    "verify",
+)
 
 
 def invoke(*args: str) -> Result:
@@ -157,7 +160,7 @@ class TestCommands:
         assert result.exit_code == 0
         assert "Usage: bunraku" in result.stdout.replace("root", "bunraku")
 
-    @pytest.mark.parametrize("command", ["animate", "bench", "compare", "demo", "eval", "run"])
+    @pytest.mark.parametrize("command", ["animate", "bench", "compare", "demo", "eval", "run", "soak"])
     def test_help_lists_every_shipped_model(self, command: str) -> None:
         from engine.runtime.manifest import list_models
 

@@ -16,6 +16,7 @@ from engine import doctor
 from engine.assets import asset_path
 from engine.doctor import Check, Verdict
 from engine.errors import ModelMismatch
+from engine.provenance.identity import own_folder, signing_identity
 from engine.runtime import manifest
 
 
@@ -162,3 +163,28 @@ def test_every_check_runs_here_and_failures_carry_a_fix() -> None:
     assert all(check.fix for check in checks if check.verdict is Verdict.FAILED)
     assert not any(check.fix for check in checks if check.verdict is Verdict.OK)
     assert all(set(check.as_dict()) == {field.name for field in dataclasses.fields(Check)} for check in checks)
+
+
+class TestSigning:
+    @pytest.fixture(autouse=True)
+    def new_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+    def test_asking_makes_no_key(self, tmp_path: Path) -> None:
+        check = only(doctor._check_signing)
+        assert check.verdict is Verdict.OK
+        assert "first recording" in check.found
+        assert not (tmp_path / "data").exists()
+
+    def test_the_installations_key(self) -> None:
+        signing_identity()
+        assert "this installation's key, ES256" in only(doctor._check_signing).found
+
+    def test_half_a_certificate_of_ones_own(self, tmp_path: Path) -> None:
+        own_folder().mkdir(parents=True)
+        (own_folder() / "certificate.pem").write_text("nonsense")
+        check = only(doctor._check_signing)
+        assert check.verdict is Verdict.FAILED
+        assert "key.pem" in check.found
+        assert check.fix

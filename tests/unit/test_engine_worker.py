@@ -61,3 +61,27 @@ def test_joining_itself_does_not_wait() -> None:
     ready.set()
     assert workers[0].join(10)
     assert joined == [False]
+
+
+def test_a_worker_that_has_run_holds_on_to_nothing() -> None:
+    """Otherwise owner and worker hold each other, and an encoder's threads live until a garbage collection."""
+    import gc
+    import weakref
+
+    class Owner:
+        def __init__(self) -> None:
+            self.worker = Worker("owned", self.run, on_error=lambda error: None)
+
+        def run(self, stopping: threading.Event) -> None:
+            return
+
+    gc.disable()
+    try:
+        owner = Owner()
+        known = weakref.ref(owner)
+        owner.worker.start()
+        assert owner.worker.join(30)
+        del owner
+        assert known() is None
+    finally:
+        gc.enable()

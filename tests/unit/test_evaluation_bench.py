@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.app.demo import builtin_clip
 from engine.capture.base import CameraInfo
 from engine.capture.replay import ReplayCamera
 from engine.clock import FakeClock
@@ -218,5 +219,7 @@ def test_machine_facts():
 
 
 def test_a_fresh_process_that_fails_says_why(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"fresh process failed: .*does not exist"):
+    with pytest.raises(DriverUnreadable, match="does not exist"):  # as if it had been said in this process
         measure_first_frame(source_set="plain", driving=tmp_path / "no.mp4", model="lite", backend="auto", sources=1)
+    with pytest.raises(EngineError, match="fresh process failed: ValueError"):
+        measure_first_frame(source_set="plain", driving=builtin_clip(), model="lite", backend="auto", sources="all")

@@ -305,6 +305,17 @@ class TestSystem:
             monkeypatch.setenv(name, value)
         assert system.has_display() is display
 
+    @pytest.mark.parametrize(
+        ("name", "machine", "there"),
+        [("linux", "x86_64", True), ("win32", "AMD64", True), ("linux", "aarch64", False), ("darwin", "x86_64", False)],
+    )
+    def test_tensorrt_rtx_is_only_asked_for_where_it_exists(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, machine: str, there: bool
+    ) -> None:
+        monkeypatch.setattr(system.sys, "platform", name)
+        monkeypatch.setattr(system.platform, "machine", lambda: machine)
+        assert system.has_tensorrt_rtx_wheels() is there
+
 
 class TestCommands:
     @pytest.fixture

@@ -4,76 +4,60 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.build.profiles import RANGE
-from engine.errors import (
-    BackendUnavailable,
-    CudaError,
-    EngineMismatch,
-    EngineMissing,
-    OutOfDeviceMemory,
-    ShapeOutsideProfile,
-)
-from engine.runtime import cuda as cuda_module
-from engine.runtime import select, tensorrt_library
-from engine.runtime.base import FrameInputs
-from engine.runtime.cuda import CudaDevice
-from engine.runtime.engine_file import EngineKey, default_folder, describe_record, engine_path, record_path
+from engine.errors import CudaError, DeviceLost, EngineMismatch, OutOfDeviceMemory, ShapeOutsideProfile
+from engine.runtime.cuda import CudaDevice, DeviceBuffer
 from engine.runtime.manifest import load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.tensorrt_runner import TensorRtRunner
+from tests.helpers.gpu_checks import (
+    CountedApi,
+    check_parity,
+    check_recorded_is_queued,
+    check_soak,
+    frame,
+    source_set,
+)
 from tests.helpers.host_cuda import HostCuda, make_library
-from tests.helpers.source_faces import make_keypoints
 
 MANIFEST = load_manifest("lite")
-SIDE = MANIFEST.side_px
 
 
-def source_set(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    small = rng.uniform(-1, 1, (count, 4, 8, 8)).astype(np.float32)
-    rgba = small.repeat(SIDE // 8, 2).repeat(SIDE // 8, 3)
-    return rgba, np.stack([make_keypoints(yaw=0.1 * i) for i in range(count)]).astype(np.float32)
-
-
-def frame(yaw: float, picks: int) -> FrameInputs:
-    shares = np.log(np.array([0.7, 0.3][:picks], np.float32))
-    return FrameInputs(make_keypoints(yaw=yaw).astype(np.float32), np.arange(picks)[::-1].copy(), shares, shares)
-
-
-def runner_on(cuda: HostCuda, **options: Any) -> TensorRtRunner:
+def runner_on(cuda: HostCuda, *, recorded: bool = True, **options: Any) -> TensorRtRunner:
     library = make_library(cuda, MANIFEST.folder / "animate.onnx", **options)
-    return TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=cuda))
+    return TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=cuda), recorded=recorded)
 
 
 def test_pictures_are_those_of_the_cpu_back_end() -> None:
-    runner, expected = runner_on(HostCuda()), OpenVinoRunner(MANIFEST)
-    sets = [source_set(1, seed=1), source_set(3, seed=2)]
-    ours, theirs = ([r.encode(*each) for each in sets] for r in (runner, expected))
-    for step, which in enumerate((0, 1, 1, 0, 1)):  # sets take turns: each is drawn from its own graph
-        inputs = frame(0.05 * step, min(2, len(sets[which][0])))
-        found, wanted = runner.animate(ours[which], inputs), expected.animate(theirs[which], inputs)
-        assert np.abs(found - wanted).mean() < 1e-4
-        assert np.abs(found - wanted).max() < 0.02
+    check_parity(runner_on(HostCuda()), OpenVinoRunner(MANIFEST), least_db=60.0)
 
 
-def test_a_frame_is_one_launch() -> None:
+def test_every_bucket_draws_the_same_pictures() -> None:
+    runner = runner_on(HostCuda(), ranges=[(1, 1), (2, 2), (3, 4)])
+    check_parity(runner, OpenVinoRunner(MANIFEST), least_db=60.0, counts=(4, 1, 2))
+
+
+def test_a_recorded_frame_is_the_queued_one() -> None:
+    check_recorded_is_queued(runner_on(HostCuda()), runner_on(HostCuda(), recorded=False))
+
+
+def test_a_frame_is_one_launch_and_many_allocate_nothing() -> None:
     cuda = HostCuda()
-    runner = runner_on(cuda)
-    sources = runner.encode(*source_set(2))
-    runner.animate(sources, frame(0.0, 2))
-    held = len(cuda.live)
-    cuda.calls.clear()
-    for step in range(20):
-        runner.animate(sources, frame(0.01 * step, 2))
-    assert cuda.calls == ["cudaGraphLaunch", "cudaStreamSynchronize"] * 20
-    assert len(cuda.live) == held
+    api = CountedApi(cuda)
+    library = make_library(cuda, MANIFEST.folder / "animate.onnx")
+    runner = TensorRtRunner(MANIFEST, engine=b"engine", library=library, cuda=CudaDevice(api=api))
+
+    def held() -> tuple[int, int, dict[str, int]]:
+        per_frame = ("cudaGraphLaunch", "cudaStreamSynchronize")
+        return cuda.held, len(cuda.live), {name: n for name, n in api.calls.items() if name not in per_frame}
+
+    check_soak(runner, frames=100, held=held, warm_up=3)
+    assert api.calls["cudaGraphLaunch"] == 2 * 3 + 100
 
 
 def test_memory_goes_with_the_sets_and_the_runner() -> None:
@@ -97,9 +81,9 @@ def test_what_does_not_fit_is_said() -> None:
         runner_on(HostCuda(), readable=False)
     with pytest.raises(ShapeOutsideProfile, match=r"17 pictures, and the engine takes up to 16"):
         runner_on(HostCuda()).encode(*source_set(17))
-    runner = runner_on(HostCuda(), most_sources=2)
-    with pytest.raises(ShapeOutsideProfile, match=r"rgba of shape \(1, 3, 4, 256, 256\): 3 is above 2"):
-        runner.animate(runner.encode(*source_set(3)), frame(0.0, 2))
+    runner = runner_on(HostCuda(), ranges=[(1, 1), (2, 4)])
+    with pytest.raises(ShapeOutsideProfile, match=r"5 pictures, and the engine of 'lite' takes 1, 2 to 4\."):
+        runner.encode(*source_set(5))
 
 
 def test_a_full_gpu_is_said_and_the_set_before_goes_on() -> None:
@@ -113,83 +97,92 @@ def test_a_full_gpu_is_said_and_the_set_before_goes_on() -> None:
     assert np.isfinite(runner.animate(small, frame(0.0, 1))).all()
 
 
-def test_a_lost_gpu_is_an_error_of_its_own() -> None:
+def test_an_engine_that_does_not_fit_says_how_much_it_needs() -> None:
+    with pytest.raises(OutOfDeviceMemory, match=r"'lite' needs 900 MB on Host GPU, where 500 MB are free") as caught:
+        runner_on(HostCuda(memory_bytes=500_000_000), context_bytes=900_000_000)
+    assert "--backend openvino" in caught.value.hint
+    with pytest.raises(OutOfDeviceMemory, match="does not fit on Host GPU: Out of memory while allocating"):
+        runner_on(HostCuda(), says="Out of memory while allocating 5 bytes")
+    with pytest.raises(EngineMismatch, match="cannot be used on Host GPU: no kernel"):
+        runner_on(HostCuda(), says="no kernel")
+
+
+def test_a_set_that_is_loaded_does_not_break_the_recording_of_a_frame() -> None:
+    cuda = HostCuda()
+    device = CudaDevice(api=cuda)
+    loaded: list[DeviceBuffer] = []
+    device.record(lambda: loaded.append(device.allocate(np.arange(4, dtype=np.float32))))
+    assert bytes(cuda.live[loaded[0].address]) == np.arange(4, dtype=np.float32).tobytes()  # there, not recorded
+    assert "cudaMemcpy" not in cuda.calls  # it would make both streams wait for each other
+
+
+@pytest.mark.parametrize("code", [700, 719, 999])
+def test_a_lost_gpu_is_an_error_of_its_own(code: int) -> None:
     cuda = HostCuda()
     runner = runner_on(cuda)
     sources = runner.encode(*source_set(1))
-    runner.animate(sources, frame(0.0, 1))
-    cuda.failing["cudaGraphLaunch"] = 719
-    with pytest.raises(CudaError, match=r"cudaGraphLaunch: status 719 \(719\)"):
+    before = runner.animate(sources, frame(0.0, 1)).copy()
+    cuda.failing["cudaGraphLaunch"] = code
+    with pytest.raises(DeviceLost, match=rf"The GPU was lost in cudaGraphLaunch: status {code} \({code}\)"):
         runner.animate(sources, frame(0.0, 1))
+    cuda.calls.clear()
+    runner.close()
+    del sources
+    gc.collect()
+    assert "cudaDeviceReset" in cuda.calls
+    assert "cudaFree" not in cuda.calls  # what lay there went with the context
+    again = runner_on(cuda)
+    np.testing.assert_array_equal(again.animate(again.encode(*source_set(1)), frame(0.0, 1)), before)
 
 
-@pytest.mark.parametrize(
-    ("status", "count", "index", "says"),
-    [
-        (35, 0, 0, "no NVIDIA driver, or one too old"),
-        (100, 0, 0, "no NVIDIA GPU"),
-        (0, 2, 2, "no NVIDIA GPU number 2: the driver sees 2"),
-    ],
-)
-def test_no_gpu_is_one_sentence(status: int, count: int, index: int, says: str) -> None:
-    with pytest.raises(BackendUnavailable, match=says):
-        CudaDevice(index, api=HostCuda(status=status, count=count))
+def test_a_failure_that_is_no_loss_is_told_apart() -> None:
+    cuda = HostCuda()
+    runner = runner_on(cuda)
+    sources = runner.encode(*source_set(1))
+    cuda.failing["cudaGraphLaunch"] = 1
+    with pytest.raises(CudaError, match=r"The GPU failed in cudaGraphLaunch") as caught:
+        runner.animate(sources, frame(0.0, 1))
+    assert not isinstance(caught.value, DeviceLost)
 
 
-class TestByName:
-    """`--backend tensorrt_rtx` on a machine that has everything but an engine."""
+def test_layers_are_measured_and_frames_go_on() -> None:
+    runner = runner_on(HostCuda())
+    sources = runner.encode(*source_set(2))
+    before = runner.animate(sources, frame(0.1, 2)).copy()
+    layers = runner.measure_layers(sources, frame(0.1, 2), frames=4)
+    assert [(layer.name, layer.ms) for layer in layers] == [("warp", 0.25), ("blend", 0.25)]
+    np.testing.assert_array_equal(runner.animate(sources, frame(0.1, 2)), before)
 
-    @pytest.fixture(autouse=True)
-    def _machine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        cuda = HostCuda()
-        library = make_library(cuda, MANIFEST.folder / "animate.onnx")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        monkeypatch.setattr(importlib.util, "find_spec", lambda *_: object())
-        monkeypatch.setattr(cuda_module, "load_cuda", lambda: cuda)
-        monkeypatch.setattr(tensorrt_library, "load_library", lambda _flavour: library)
+
+class TestCompiledKernels:
+    """What TensorRT for RTX compiles on the GPU is kept beside the engine."""
 
     @staticmethod
-    def built(*architectures: str, **changes: str) -> Path:
-        facts = {
-            "model": "lite",
-            "graph": "animate",
-            "graph_sha256": MANIFEST.files["animate.onnx"],
-            "flavour": "tensorrt_rtx",
-            "version": "1.0",
-            "precision": "fp32",
-            "profile": RANGE.name,
-        }
-        key = EngineKey(**{**facts, **changes}, architectures=architectures)
-        path = engine_path(default_folder(), key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"an engine")
-        record_path(path).write_text(describe_record(key, b"an engine"))
-        return path
+    def open(path: Path, **options: Any) -> None:
+        cuda = HostCuda()
+        library = make_library(cuda, MANIFEST.folder / "animate.onnx", **options)
+        runner = TensorRtRunner(MANIFEST, engine=b"e", library=library, cuda=CudaDevice(api=cuda), cache=path)
+        runner.animate(runner.encode(*source_set(1)), frame(0.0, 1))
+        runner.close()
 
-    def test_an_engine_for_several_gpus_serves_this_one(self) -> None:
-        self.built("sm86", "sm89")
-        runner, reason = select.open_runner("tensorrt_rtx")
-        assert reason == "asked for"
-        assert runner.description == "tensorrt_host 1.0 on Host GPU"
-        picture = runner.animate(runner.encode(*source_set(2)), frame(0.1, 2))
-        assert picture.std() > 0.1
+    def test_the_next_start_begins_with_them(self, tmp_path: Path) -> None:
+        path = tmp_path / "lite.kernels"
+        self.open(path)
+        assert path.read_bytes() == b"compiled+"
+        self.open(path)
+        assert path.read_bytes() == b"compiled++"
+        assert list(tmp_path.iterdir()) == [path]
 
-    def test_none_built_says_the_command(self) -> None:
-        self.built("sm120")
-        with pytest.raises(EngineMissing, match=r"No engine of 'lite' was built for sm89") as caught:
-            select.open_runner("tensorrt_rtx")
-        assert caught.value.hint == "Run: python build_engines.py --flavour tensorrt_rtx --only lite"
+    def test_those_of_another_gpu_are_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "lite.kernels"
+        path.write_bytes(b"of another driver")
+        self.open(path)
+        assert path.read_bytes() == b"compiled+"
 
-    def test_a_damaged_one_is_not_used(self) -> None:
-        self.built("sm89").write_bytes(b"half")
-        with pytest.raises(EngineMismatch, match="truncated: expected 9 bytes, got 4"):
-            select.open_runner("tensorrt_rtx")
+    def test_where_nothing_can_be_written_it_runs_all_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        self.open(tmp_path / "file" / "lite.kernels")
 
-    def test_one_of_an_older_model_is_not_used(self) -> None:
-        self.built("sm89", graph_sha256="0" * 64)
-        with pytest.raises(EngineMismatch, match="stale: it was built for graph sha256 000000000000…"):
-            select.open_runner("tensorrt_rtx")
-
-    def test_a_gpu_is_a_number(self) -> None:
-        with pytest.raises(BackendUnavailable, match="'fast' is no number of a GPU"):
-            select.open_runner("tensorrt_rtx:fast")
+    def test_a_library_that_compiles_nothing_leaves_no_file(self, tmp_path: Path) -> None:
+        self.open(tmp_path / "lite.kernels", compiles=False)
+        assert not list(tmp_path.iterdir())

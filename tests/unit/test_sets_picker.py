@@ -152,6 +152,17 @@ def test_a_pose_is_taken_at_its_sharpest_and_only_when_still() -> None:
     assert coach.done
 
 
+def test_what_comes_unasked_is_taken_too_but_not_before_the_front() -> None:
+    sitter = Sitter(CaptureCoach(wanted=["front", "left", "right", "mouth_open"]))
+    sitter.show(14, yaw=0.5)
+    assert not sitter.takes
+    sitter.show(14)
+    assert sitter.coach.missing[0].key == "mouth_open"
+    sitter.show(14, yaw=0.5)
+    sitter.show(14, yaw=-0.5, mouth=0.35)  # both at once is what was asked for
+    assert set(sitter.takes) == {"front", "right", "mouth_open"}
+
+
 def test_a_moment_too_short_is_not_taken() -> None:
     sitter = Sitter(CaptureCoach([fact(0).face], wanted=["left"]))
     sitter.show(2, yaw=-0.5)

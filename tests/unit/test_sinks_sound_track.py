@@ -118,6 +118,25 @@ def test_after_a_sleep_that_is_cut_from_the_pictures_the_sound_is_still_in_step(
     assert clicks == pytest.approx(flashes, abs=0.025)
 
 
+def test_what_lies_in_the_drivers_buffer_at_the_end_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    sound = ScriptedSound([0.95])
+    late = sound.take
+    calls: list[int] = []
+
+    def take() -> list[SoundBlock]:
+        """Nothing of the last third of a second until it has been asked for some times after the last picture."""
+        calls.append(1)
+        sound.now_s = min(sound.now_s, 0.7) if len(calls) < 30 else 1.1
+        return late()
+
+    sound.take = take  # type: ignore[method-assign]
+    record(path, sound, seconds=1.0)
+    flashes, clicks = flashes_and_clicks(path)
+    # The encoder's first 21 ms shift picture and sound alike. The nearest picture is the one at 0.96 s.
+    assert [flash - click for flash, click in zip(flashes, clicks, strict=True)] == pytest.approx([0.01], abs=0.005)
+
+
 def test_a_microphone_that_dies_leaves_a_whole_recording(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     sound = ScriptedSound([0.4], lost=range(60, 1000))

@@ -80,6 +80,17 @@ def test_little_is_required():
         ('title = "Mara"', 'title = "Mara', "not valid TOML"),
         ('title = "Mara"', "title = 3", "wrong title: expected a text, got 3"),
         ('scope = "streaming"', "when = 3", "not valid TOML"),
+        ('scope = "streaming"', 'until = "soon"', r"consent\.until: expected a day such as 2027-01-31 or withdrawn"),
+        ('title = "Mara"', "colour_match = 1", "wrong colour_match: expected true or false, got 1"),
+        ('title = "Mara"', 'title = "a\\u001b[2J"', "printable letters, got 'a.x1b"),
+        ("enabled = false", "crop = { x = 0.5, y = 0.5 }", r"pictures\[2\]\.crop\.size: expected a number, got None"),
+        (
+            "enabled = false",
+            "crop = { x = 2, y = 0.5, size = 1 }",
+            r"wrong pictures\[2\]\.crop: expected x and y",
+        ),
+        ("enabled = false", "crop = { x = nan, y = 0.5, size = 1 }", r"wrong pictures\[2\]\.crop"),
+        ("enabled = false", "crop = { z = 1 }", r"unknown key: pictures\[2\]\.crop\.z"),
     ],
 )
 def test_mistakes_are_named(old, new, expected):

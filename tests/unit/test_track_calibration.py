@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.errors import CalibrationRejected, NoFaceInDriver, ShapeError
-from engine.track.calibration import Calibrator, Neutral, find_neutral, make_neutral
+from engine.track.calibration import Calibrator, Neutral, find_neutral, make_neutral, rescale_neutral
 from engine.track.eyes import AVERAGE_OPEN
 from engine.types import TrackedMotion
 from tests.helpers.performers import FRAME_NS, Performer, motion_of
@@ -124,3 +124,15 @@ def test_neutral_checks_its_shape_and_is_read_only() -> None:
     with pytest.raises(ShapeError):
         Neutral(np.zeros((5, 3), np.float32), np.ones(2))
     assert not make_neutral(PERSON.landmarks()).landmarks_px.flags.writeable
+
+
+@pytest.mark.parametrize("to_wh", [(320, 240), (1280, 960), (640, 480), (960, 480)])
+def test_a_neutral_pose_is_carried_to_frames_of_another_size(to_wh: tuple[int, int]) -> None:
+    from_wh = (640, 480)
+    performer = Performer(size_px=80.0, centre_px=((from_wh[0] - 1) / 2, (from_wh[1] - 1) / 2))
+    neutral = make_neutral(performer.landmarks())
+    moved = rescale_neutral(neutral, from_wh=from_wh, to_wh=to_wh)
+    ratio = to_wh[1] / from_wh[1]
+    expected = Performer(size_px=80.0 * ratio, centre_px=((to_wh[0] - 1) / 2, (to_wh[1] - 1) / 2)).landmarks()
+    np.testing.assert_allclose(moved.landmarks_px, expected, atol=1e-3)
+    np.testing.assert_array_equal(moved.resting_openness, neutral.resting_openness)

@@ -65,7 +65,7 @@ def marks_tables(report: MarksReport) -> list[Table]:
                 table.add_row(row.attack, str(len(row.bits)), *(f"{share:.1f}" for share in shares))
         tables.append(table)
     if report.cost is not None:
-        table = Table("one thread", "p50 ms", "p95 ms", title="cost of marking one frame")
+        table = Table("one thread, processor time", "p50 ms", "p95 ms", title="cost of marking one frame")
         table.add_row("invisible mark", *(f"{ms:.2f}" for ms in report.cost.imprint_ms))
         table.add_row("both marks, checked", *(f"{ms:.2f}" for ms in report.cost.seal_ms))
         table.add_row("first frame of a size, on top", f"{report.cost.once_ms:.0f}", "")

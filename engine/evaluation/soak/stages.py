@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import CudaError, InferenceFailed, OutOfDeviceMemory
+from engine.errors import CudaError, InferenceFailed, InvalidSetting, OutOfDeviceMemory
 from engine.evaluation.soak.faults import Switchboard
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
-from engine.runtime.manifest import ModelManifest
+from engine.runtime.manifest import ModelManifest, load_manifest
 from engine.runtime.select import open_runner
 from engine.stages import Spares
 from engine.track.face_mesh import FaceMeshTracker
@@ -91,7 +91,17 @@ class FaultyRunner:
 
 
 def faulty_spares(board: Switchboard, *, model: str, backend: str) -> Spares:
-    """Return how to make both; loading the model fails while there is no device."""
+    """Return how to make both; loading the model fails while there is no device.
+
+    Raises:
+        InvalidSetting: the model finds keypoints of its own; its runner is another one.
+    """
+    if load_manifest(model).learned:
+        raise InvalidSetting(
+            f"A soak run needs an implicit-warping model, and '{model}' is none.",
+            hint="Use --model lite.",
+            name="model",
+        )
 
     def make_warper() -> Any:
         _check_device(board)

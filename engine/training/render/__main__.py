@@ -77,6 +77,23 @@ def sets(
 
 
 @app.command()
+def drawn(
+    out: Annotated[Path | None, typer.Option(help="Folder for the sets; default: the built-in ones.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Draw only this set; may be given again.")] = None,
+) -> None:
+    """Draw the characters that are drawn by code; no avatar is needed."""
+    from engine.training.drawn.sets import DRAWN, build_drawn
+
+    chosen = [entry for entry in DRAWN if not only or entry.name in only]
+    if not chosen:
+        raise InvalidSetting(f"There is no such drawn set; there are {', '.join(e.name for e in DRAWN)}.")
+    for entry in chosen:
+        steps = build_drawn(entry, (out or asset_root() / "source_sets") / f"{entry.name}.bunraku")
+        for _ in track(steps, entry.name, console=_console):
+            pass
+
+
+@app.command()
 def driver(
     avatars: Avatars,
     out: Annotated[Path | None, typer.Option(help="Folder for the clips; default: the built-in ones.")] = None,

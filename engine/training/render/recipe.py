@@ -16,6 +16,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from engine.errors import InvalidSetting, UnknownSetting
+from engine.training.render.finish import FINISHES
 from engine.training.render.lights import LIGHT_RIGS, LightRig
 from engine.training.render.looks import Look
 from engine.training.render.motion import FaceKey, GazeKey, HeadKey, Score, Speech
@@ -86,11 +87,15 @@ class PictureRecipe:
 
 @dataclass(frozen=True)
 class SetRecipe:
-    """One source set. faces: picture stem → expression, where this character needs another than usual."""
+    """One source set.
+
+    faces: picture stem → expression, where this character needs another than usual. finish: see `finish.FINISHES`.
+    """
 
     name: str
     title: str
     scene: Scene
+    finish: str = ""
     faces: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -137,6 +142,9 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _set(entry: dict[str, Any]) -> SetRecipe:
+    finish = entry.get("finish", "")
+    if finish and finish not in FINISHES:
+        raise InvalidSetting(f"Unknown finish '{finish}'; choose one of {', '.join(FINISHES)}.")
     return _build(SetRecipe, entry | {"scene": _scene(entry.get("scene", {}))}, "sets")
 
 

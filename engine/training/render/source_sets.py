@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.errors import NoFaceInSource, OutputUnwritable
 from engine.training.render.clip import over_background, set_stage
+from engine.training.render.finish import FINISHES
 from engine.training.render.recipe import PictureRecipe, Recipe, SetRecipe
 from engine.training.render.renderer import AvatarRenderer
 
-__all__ = ["LandmarkFinder", "build_set"]
+__all__ = ["LandmarkFinder", "build_set", "write_manifest", "write_picture"]
 
 # (H, W, 3) uint8 RGB → (478, 3) float32 landmarks in pixels, or None without a face.
 LandmarkFinder = Callable[[NDArray[np.uint8]], "NDArray[np.float32] | None"]
@@ -44,16 +45,46 @@ def build_set(
     background = set_stage(renderer, entry.scene, avatars)
     for picture in recipe.pictures:
         rgba = renderer.draw(picture.pose(entry.faces))
-        data = _encode(".webp", over_background(rgba, background)[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
-        _write(folder / picture.file, data)
-        stem = Path(picture.file).stem
-        landmarks = find(_decode(data))
-        if landmarks is None:
-            raise NoFaceInSource(f"No face is found in {entry.name}/{picture.file}; change its pose or its look.")
-        _write(folder / "cache" / f"{stem}.npz", _pack(landmarks, data, side_px=renderer.side_px))
-        _write(folder / "cache" / f"{stem}.matte.png", _encode(".png", rgba[..., 3], [cv2.IMWRITE_PNG_COMPRESSION, 9]))
+        canvas, matte = over_background(rgba, background), rgba[..., 3]
+        if entry.finish:
+            landmarks = find(canvas)
+            if landmarks is None:
+                raise NoFaceInSource(f"No face is found in {entry.name}/{picture.file}; change its pose or its look.")
+            canvas, added = FINISHES[entry.finish](canvas, landmarks)
+            matte = np.maximum(matte, added)
+        write_picture(folder, picture.file, canvas, matte=matte, find=find)
         yield picture.file
-    _write(folder / "set.toml", tomlkit.dumps(_manifest(recipe, entry)).encode())
+    write_manifest(
+        folder,
+        name=entry.name,
+        title=entry.title,
+        author=recipe.author,
+        licence=recipe.licence,
+        origin=f"{recipe.origin} ({entry.scene.avatar})",
+        scope="a computer-generated character; shows no real person",
+        pictures=[_picture_table(picture) for picture in recipe.pictures],
+        command="`python -m engine.training.render sets`; edit recipe.toml instead",
+    )
+
+
+def write_picture(
+    folder: Path, file: str, rgb: NDArray[np.uint8], *, matte: NDArray[np.uint8], find: LandmarkFinder
+) -> None:
+    """Write one picture of a set and its cache.
+
+    Shapes:
+        rgb: (S, S, 3) uint8. matte: (S, S) uint8, 255 on the person.
+    Raises:
+        NoFaceInSource: `find` finds no face. OutputUnwritable: a file cannot be written.
+    """
+    data = _encode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
+    _write(folder / file, data)
+    stem = Path(file).stem
+    landmarks = find(_decode(data))
+    if landmarks is None:
+        raise NoFaceInSource(f"No face is found in {folder.stem}/{file}; change its pose or its look.")
+    _write(folder / "cache" / f"{stem}.npz", _pack(landmarks, data, side_px=rgb.shape[0]))
+    _write(folder / "cache" / f"{stem}.matte.png", _encode(".png", matte, [cv2.IMWRITE_PNG_COMPRESSION, 9]))
 
 
 def _pack(landmarks_px: NDArray[np.float32], data: bytes, *, side_px: int) -> bytes:
@@ -65,20 +96,39 @@ def _pack(landmarks_px: NDArray[np.float32], data: bytes, *, side_px: int) -> by
     return buffer.getvalue()
 
 
-def _manifest(recipe: Recipe, entry: SetRecipe) -> tomlkit.TOMLDocument:
-    """Return set.toml."""
+def write_manifest(
+    folder: Path,
+    *,
+    name: str,
+    title: str,
+    licence: str,
+    origin: str,
+    scope: str,
+    pictures: Sequence[Any],
+    command: str,
+    author: str = "Bunraku contributors",
+    listed: bool = False,
+) -> None:
+    """Write set.toml.
+
+    Args:
+        pictures: a TOML table for each. command: what made the set. listed: the order of the pictures counts.
+    Raises:
+        OutputUnwritable: it cannot be written.
+    """
     document = tomlkit.document()
-    document.add(tomlkit.comment("Made by `python -m engine.training.render sets`; edit recipe.toml instead."))
+    document.add(tomlkit.comment(f"Made by {command}."))
     document["format"] = 1
-    for key, value in (("name", entry.name), ("title", entry.title), ("author", recipe.author)):
-        document[key] = value
-    document["licence"], document["origin"] = recipe.licence, f"{recipe.origin} ({entry.scene.avatar})"
-    document["consent"] = {"kind": "synthetic", "scope": "a computer-generated character; shows no real person"}
-    pictures = tomlkit.aot()
-    for picture in recipe.pictures:
-        pictures.append(_picture_table(picture))
-    document["pictures"] = pictures
-    return document
+    document["name"], document["title"], document["author"] = name, title, author
+    document["licence"], document["origin"] = licence, origin
+    if listed:
+        document["order"] = "listed"
+    document["consent"] = {"kind": "synthetic", "scope": scope}
+    tables = tomlkit.aot()
+    for table in pictures:
+        tables.append(table)
+    document["pictures"] = tables
+    _write(folder / "set.toml", tomlkit.dumps(document).encode())
 
 
 def _picture_table(picture: PictureRecipe) -> Any:
