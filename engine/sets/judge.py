@@ -28,7 +28,7 @@ from engine.sources.analysis import AnalysedPicture
 from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import light_distance, skin_tone
 from engine.sources.manifest import PictureEntry
-from engine.sources.source_set import SetContents, analyse_entry, assemble
+from engine.sources.source_set import SetContents, analyse_entry, assemble, rest_guides
 from engine.types import MAX_SOURCES, SourceSet
 from engine.warp.warper import Warper
 
@@ -136,10 +136,11 @@ def analyse_draft(
 ) -> dict[str, AnalysedPicture | SourceError]:
     """Read and analyse every picture of a draft, enabled or not; one that cannot be used is given as its error."""
     store, found = draft.store(), dict[str, AnalysedPicture | SourceError]()
+    rest = rest_guides([entry for entry in draft.entries if entry.enabled])
     for done, entry in enumerate(draft.entries):
         advance(done, len(draft.entries))
         try:
-            found[entry.file] = analyse_entry(entry, store, analyser=analyser, cache_dir=cache_dir)
+            found[entry.file] = analyse_entry(entry, store, analyser=analyser, cache_dir=cache_dir, rest=rest)
         except SourceError as error:
             found[entry.file] = error
     advance(len(draft.entries), len(draft.entries))

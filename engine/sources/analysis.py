@@ -66,6 +66,7 @@ def analyse_picture(
     analyser: SourceAnalyser | None,
     cache_dir: Path,
     guides: GuidePoints | None = None,
+    rest: GuidePoints | None = None,
 ) -> AnalysedPicture:
     """Return a picture with its landmarks and matte.
 
@@ -74,13 +75,14 @@ def analyse_picture(
         trusted: believe the set's own cache without comparing hashes (built-in sets).
         analyser: asked where no cache fits; None is allowed when all are cached.
         cache_dir: the user's cache of analysed pictures.
-        guides: landmarks by hand, which win over whatever a tracker would find.
+        guides: landmarks by hand, which win over whatever a tracker would find. rest: see `fit_landmarks`.
     Raises:
         NoFaceInSource: no face in the picture.
         SourceSetInvalid: nothing cached and no analyser given.
     """
     if guides is not None:
-        return _by_hand(picture, name, store, trusted, analyser, guides)
+        landmarks_px = fit_landmarks(guides, size_wh=picture.size_wh, rest=rest)
+        return _by_hand(picture, name, store, trusted, analyser, landmarks_px)
     found = _from_set_cache(picture, name, store, trusted) or _from_user_cache(picture, cache_dir)
     if found is None:
         if analyser is None:
@@ -98,10 +100,9 @@ def _by_hand(
     store: SetStore,
     trusted: bool,
     analyser: SourceAnalyser | None,
-    guides: GuidePoints,
+    landmarks_px: NDArray[np.float32],
 ) -> AnalysedPicture:
-    """Fit the landmarks, which takes a millisecond; only the matte of a picture without alpha is looked for."""
-    landmarks_px = fit_landmarks(guides, size_wh=picture.size_wh)
+    """Return a picture whose landmarks are known; only the matte of one without alpha is looked for."""
     matte = picture.alpha
     if matte is None:
         cached = _from_set_cache(picture, name, store, trusted)

@@ -144,9 +144,14 @@ class GuidePoints:
             )
 
 
-def fit_landmarks(guides: GuidePoints, *, size_wh: tuple[int, int]) -> NDArray[np.float32]:
+def fit_landmarks(
+    guides: GuidePoints, *, size_wh: tuple[int, int], rest: GuidePoints | None = None
+) -> NDArray[np.float32]:
     """Return all landmarks of a picture from its guide points.
 
+    Args:
+        rest: guide points of the set's first picture. Lids move over a face that stays: what lies around an eye is
+            placed by the eye's opening there, or a picture with shut eyes would carry brows and cheeks along.
     Shapes:
         size_wh: of the picture, pixels. returns: (478, 3) float32, pixels, as a tracker would give them.
     """
@@ -156,7 +161,12 @@ def fit_landmarks(guides: GuidePoints, *, size_wh: tuple[int, int]) -> NDArray[n
     rotation, scale, origin = _pose(given, face, guides)
     own = {name: _into_head(point, GUIDE_POINTS[name], face, rotation, scale, origin) for name, point in given.items()}
     placed = _features(own, face)
-    shape = _follow(placed, face)
+    if rest is None:
+        shape = _follow(placed, face)
+    else:
+        shape = _follow({**placed, **_lids_at_rest(own, rest, size, face)}, face)
+        known = list(placed)
+        shape[known] = [placed[index] for index in known]
     landmarks: NDArray[np.float32] = (scale * shape @ rotation.T + np.array([*origin, 0.0])).astype(np.float32)
     return landmarks
 
@@ -254,6 +264,25 @@ def _features(own: Mapping[str, Array], face: Array) -> dict[int, Array]:
         if name in own:
             placed[GUIDE_POINTS[name]] = own[name]
     _place_outline(placed, own, face)
+    return placed
+
+
+def _lids_at_rest(own: Mapping[str, Array], rest: GuidePoints, size: Array, face: Array) -> dict[int, Array]:
+    """Return lids and irises of this face with the eyes as open, for their width, as in another picture."""
+    placed: dict[int, Array] = {}
+    for side, corners, upper, lower, iris, _ in _SIDES:
+        there = {
+            name: np.array(rest.points[f"{side}_eye_{name}"]) * size for name in ("outer", "inner", "top", "bottom")
+        }
+        width = float(np.linalg.norm(there["outer"] - there["inner"]))
+        opened = float(np.linalg.norm(there["top"] - there["bottom"])) / width
+        sag = float(((there["top"] + there["bottom"]) / 2 - (there["outer"] + there["inner"]) / 2)[1]) / width
+        outer, inner = own[f"{side}_eye_outer"], own[f"{side}_eye_inner"]
+        own_width = float(np.linalg.norm((outer - inner)[:2]))
+        middle = (outer + inner) / 2 + np.array([0.0, sag * own_width, 0.0])
+        half = np.array([0.0, opened * own_width / 2, 0.0])
+        part = {"outer": outer, "inner": inner, "top": middle - half, "bottom": middle + half}
+        _place_eye(placed, part, corners, upper, lower, iris, face)
     return placed
 
 

@@ -15,13 +15,22 @@ from engine.sources.analysis import AnalysedPicture, analyse_picture, default_ca
 from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import match_colours
 from engine.sources.framing import SquareBox, choose_boxes, frame_picture
+from engine.sources.guides import GuidePoints
 from engine.sources.manifest import PictureEntry, SetManifest, parse_manifest
 from engine.sources.ordering import order_pictures
 from engine.sources.picture import PICTURE_SUFFIXES, decode_picture
 from engine.sources.store import SET_FILE, LooseStore, SetStore, open_store
 from engine.types import MAX_SOURCES, SourceSet
 
-__all__ = ["SetContents", "analyse_entry", "assemble", "load_source_set", "read_contents", "read_manifest"]
+__all__ = [
+    "SetContents",
+    "analyse_entry",
+    "assemble",
+    "load_source_set",
+    "read_contents",
+    "read_manifest",
+    "rest_guides",
+]
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +93,11 @@ def read_contents(
     manifest = read_manifest(store)
     entries = _usable(manifest, store)
     trusted = store.path.resolve().is_relative_to(asset_root())
+    rest = rest_guides(entries)
     pictures = []
     for done, entry in enumerate(entries):
         advance(done, len(entries))
-        pictures.append(analyse_entry(entry, store, trusted=trusted, analyser=analyser, cache_dir=cache_dir))
+        pictures.append(analyse_entry(entry, store, trusted=trusted, analyser=analyser, cache_dir=cache_dir, rest=rest))
     advance(len(entries), len(entries))
     return SetContents(manifest, tuple(entries), tuple(pictures))
 
@@ -99,6 +109,7 @@ def analyse_entry(
     trusted: bool = False,
     analyser: SourceAnalyser | None = None,
     cache_dir: Path | None = None,
+    rest: GuidePoints | None = None,
 ) -> AnalysedPicture:
     """Read and analyse one listed picture; see `engine.sources.analysis.analyse_picture`."""
     return analyse_picture(
@@ -109,7 +120,13 @@ def analyse_entry(
         analyser=analyser,
         cache_dir=cache_dir or default_cache_dir(),
         guides=entry.guides,
+        rest=rest,
     )
+
+
+def rest_guides(entries: Sequence[PictureEntry]) -> GuidePoints | None:
+    """Return the guide points of the first picture that has them: the face at rest, which the others move from."""
+    return next((entry.guides for entry in entries if entry.guides is not None), None)
 
 
 def read_manifest(store: SetStore) -> SetManifest:

@@ -96,7 +96,7 @@ class _Scene:
 
 
 def _consented(name: str = "mara") -> SourceSet:
-    return SourceSet(name, make_source_set(name).images, consent="mine")
+    return replace(make_source_set(name), consent=Consent("mine"))
 
 
 def test_a_virtual_camera_that_is_missing_is_one_sentence_before_anything_runs() -> None:

@@ -194,3 +194,30 @@ def test_cross_fade_ends_and_middle() -> None:
     assert cross_fade(black, white, share=0) is black
     assert cross_fade(black, white, share=1) is white
     assert (cross_fade(black, white, share=0.5) == 128).all()
+
+
+def test_blur_softens_the_own_background_and_not_the_person() -> None:
+    portrait = _portrait()
+    backdrop = portrait.backdrop.copy()
+    backdrop[:, ::4] = 255  # bars that a blur takes away
+    barred = dataclasses.replace(portrait, backdrop=backdrop)
+    sharp = _compose(barred, size_wh=(256, 256), background="source")
+    soft = _compose(barred, size_wh=(256, 256), background="blur")
+    assert soft[10].std(axis=0).max() < 0.25 * sharp[10].std(axis=0).max()
+    assert np.abs(soft[128, 128].astype(int) - _RED).max() <= 2
+
+
+@pytest.mark.parametrize("size_wh", [(320, 200), (200, 200), (160, 240)])
+def test_nothing_stands_behind_a_transparent_canvas(size_wh: tuple[int, int]) -> None:
+    composite = Compositor(OutputSettings(size_wh=size_wh, background="transparent")).compose(_portrait())
+    assert composite.alpha is not None
+    middle = (size_wh[1] // 2, size_wh[0] // 2)
+    assert composite.alpha[middle] == 255
+    assert np.abs(composite.rgb[middle].astype(int) - _RED).max() <= 2
+    assert composite.alpha[0, 0] == 0
+    assert composite.rgb[0, 0].max() == 0
+    assert (composite.rgb <= composite.alpha[..., None]).all()  # premultiplied: no colour without cover
+
+
+def test_other_backgrounds_are_opaque() -> None:
+    assert Compositor(OutputSettings(background="green")).compose(_portrait()).alpha is None

@@ -173,3 +173,14 @@ def test_the_preview_shows_the_points() -> None:
     named = draw_guides(rgb, fit_landmarks(anime(), size_wh=SIZE), guides=anime())
     assert max(plain.size) == 1000
     assert np.asarray(named).sum() > np.asarray(plain).sum() > 0
+
+
+def test_what_lies_around_an_eye_does_not_follow_its_lids() -> None:
+    shut = {"left_eye_top": (0.64, 0.455), "left_eye_bottom": (0.64, 0.46)}
+    around = 257  # skin above the left eye's crease
+    open_eye = fit_landmarks(anime(), size_wh=SIZE)
+    carried = fit_landmarks(moved(anime(), shut), size_wh=SIZE)
+    held = fit_landmarks(moved(anime(), shut), size_wh=SIZE, rest=anime())
+    assert np.linalg.norm((held - open_eye)[around, :2]) < 0.2 * np.linalg.norm((carried - open_eye)[around, :2])
+    upper = list(LEFT_UPPER_LID)
+    assert np.allclose(held[upper], carried[upper], atol=1e-3)

@@ -192,7 +192,8 @@ def _eye(canvas: Canvas, head: Head, pose: Pose2D, side: int) -> dict[str, Point
     # u runs from the nose (-1) to the temple (+1).
     upper_open = [(-0.95, 0.02), (-0.72, -0.66), (-0.2, -1.0), (0.35, -0.95), (0.80, -0.50), (1.04, 0.06)]
     lower_open = [(0.78, 0.62), (0.30, 0.98), (-0.28, 1.0), (-0.76, 0.62)]
-    closed_line = [(-0.95, 0.42), (-0.6, 0.68), (-0.15, 0.80), (0.35, 0.78), (0.78, 0.60), (1.06, 0.34)]
+    # Where a live blink meets too (`engine.track.eyes`): the shut picture then fits it without being moved.
+    closed_line = [(-0.95, 0.08), (-0.6, 0.32), (-0.15, 0.42), (0.35, 0.41), (0.78, 0.26), (1.06, 0.04)]
     upper = [
         (u0 + (u1 - u0) * shut, v0 + (v1 - v0) * shut)
         for (u0, v0), (u1, v1) in zip(upper_open, closed_line, strict=True)
@@ -221,7 +222,7 @@ def _eye(canvas: Canvas, head: Head, pose: Pose2D, side: int) -> dict[str, Point
     name = "left" if side > 0 else "right"
     if shut > 0.5:  # the lids' meeting line, with the little gap that the warp wants
         line = [at(u, v) for u, v in closed_line]
-        top, bottom = at(0.08, 0.77), at(0.08, 0.83)
+        top, bottom = at(0.08, 0.38), at(0.08, 0.44)
         inner, outer = line[0], line[-1]
     else:
         top, bottom = at(0.05, -0.98), at(0.0, 1.0 - droop)

@@ -197,17 +197,17 @@ def _eye(canvas: Canvas, head: Head, pose: Pose2D, side: int) -> dict[str, Point
         canvas.fill(closed(_ring(head, x, y, r * 0.40, r * 0.40)), LAMP_GLOW)
         canvas.fill(closed(_ring(head, x, y, r * 0.17, r * 0.17)), LAMP_DEEP)
         canvas.fill(closed(_ring(head, x - r * 0.38, y - r * 0.42, r * 0.16, r * 0.13)), "#ffffff", alpha=0.95)
-        upper, lower = y - r + (1.16 * r) * shut, y + r - (0.76 * r) * shut - 2 * r * squint * 0.5 * (1 - shut)
+        upper, lower = y - r + (1.37 * r) * shut, y + r - (0.57 * r) * shut - 2 * r * squint * 0.5 * (1 - shut)
         if shut > 0:
             _shutter(canvas, head, x, y - r * 1.3, upper, r)
         if shut > 0 or squint > 0:
             _shutter(canvas, head, x, y + r * 1.3, lower, r)
     canvas.line(glass, LAMP_RIM, 2.6)
     name = "left" if side > 0 else "right"
-    gap = (upper, lower) if shut < 0.5 else (y + 0.16 * r, y + 0.24 * r)
+    gap = (upper, lower) if shut < 0.5 else (y + 0.37 * r, y + 0.43 * r)
     return {
-        f"{name}_eye_outer": head.at(x + side * r, y + (0.2 * r if shut > 0.5 else 0.0)),
-        f"{name}_eye_inner": head.at(x - side * r, y + (0.2 * r if shut > 0.5 else 0.0)),
+        f"{name}_eye_outer": head.at(x + side * r, y),
+        f"{name}_eye_inner": head.at(x - side * r, y),
         f"{name}_eye_top": head.at(x, gap[0]),
         f"{name}_eye_bottom": head.at(x, gap[1]),
     }

@@ -36,6 +36,9 @@ _PICTURES: Mapping[str, tuple[str, Pose2D]] = {
     "smile.webp": ("smile with teeth", Pose2D(smile=1.0)),
     "up.webp": ("chin up 13°", Pose2D(pitch_deg=13)),
     "down.webp": ("chin down 13°", Pose2D(pitch_deg=-13)),
+    # A drawn eye is so large that no warp can shut it: turned heads need shut eyes of their own.
+    "left_eyes_closed.webp": ("turned to the image left, eyes closed", Pose2D(yaw_deg=-24, eyes_closed=1.0)),
+    "right_eyes_closed.webp": ("turned to the image right, eyes closed", Pose2D(yaw_deg=24, eyes_closed=1.0)),
 }
 
 
@@ -58,13 +61,15 @@ def build_drawn(entry: DrawnSet, folder: Path) -> Iterator[str]:
         OutputUnwritable: a file cannot be written.
     """
     tables = []
+    rest: GuidePoints | None = None
     for file, (notes, pose) in _PICTURES.items():
         person, behind, points = entry.draw(pose, side_px=_SIDE_PX)
         rgba = person.pixels()
         guides = GuidePoints(
             {name: (x / _SIDE_PX, y / _SIDE_PX) for name, (x, y) in points.items()}, pose.yaw_deg, pose.pitch_deg
         )
-        landmarks_px = fit_landmarks(guides, size_wh=(_SIDE_PX, _SIDE_PX))
+        rest = rest or guides
+        landmarks_px = fit_landmarks(guides, size_wh=(_SIDE_PX, _SIDE_PX), rest=rest)
         _write(folder, file, rgba, behind.pixels()[..., :3], landmarks_px)
         table = tomlkit.table()
         table["file"], table["enabled"], table["notes"] = file, True, notes
