@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Studio"]
 
+SECONDS_BETWEEN = 1.5
+
 
 class Studio(DraftEditor):
     """One set at a time.
@@ -133,6 +135,18 @@ class Studio(DraftEditor):
             self.saved.emit(name)
 
         self.jobs.begin(f"Saving {draft.manifest.title or name}", work, done=done)
+
+    def render_between(self, out: Path) -> None:
+        """Make a looping video of what lies between the saved set's pictures; nothing is left of one given up."""
+        name, count = self._open.home, sum(entry.enabled for entry in self.draft.entries)
+
+        def work(advance: Advance) -> Path:
+            from desktop.bridge.studio_work import between
+
+            return between(name, out, seconds=SECONDS_BETWEEN * count, advance=advance)
+
+        done = f"Saved: {out}"
+        self.jobs.begin(f"Rendering {out.name}", work, done=lambda _path: self.told.emit(done))
 
     def take_up(self) -> None:
         """Open what was not saved when the window was closed, if there is something."""

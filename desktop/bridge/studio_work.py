@@ -31,7 +31,7 @@ from engine.track.face_mesh import FaceMeshTracker
 from engine.warp import open_warper
 from engine.warp.warper import Warper
 
-__all__ = ["add_image", "add_paths", "look_at", "rebuild"]
+__all__ = ["add_image", "add_paths", "between", "look_at", "rebuild"]
 
 
 def add_paths(draft: SetDraft, paths: Sequence[Path], advance: Advance) -> Added:
@@ -55,6 +55,25 @@ def add_image(draft: SetDraft, image: QImage, name: str, advance: Advance) -> Ad
     finally:
         with suppress(OSError):
             shutil.rmtree(folder)
+
+
+def between(source_set: str, out: Path, *, seconds: float, advance: Advance) -> Path:
+    """Write the looping video of what lies between a set's pictures.
+
+    Raises:
+        PuppeteerError: as `engine.app.interpolate`.
+    """
+    from engine.app.interpolate import InterpolateJob, interpolate
+
+    complete = False
+    try:
+        interpolate(InterpolateJob((), out, source_set=source_set, seconds=seconds, loop=True), advance=advance)
+        complete = True
+    finally:
+        if not complete:
+            with suppress(OSError):
+                out.unlink(missing_ok=True)
+    return out
 
 
 def rebuild(draft: SetDraft, before: Look | None, advance: Advance) -> Look:

@@ -48,11 +48,13 @@ class StudioPage(QWidget):
 
     Signals:
         closed: back to the main page. files_given(list[Path]), image_given(QImage): to be added. undo, redo: one step.
+        between_wanted(Path): a video of what lies between the pictures, into this file.
     """
 
     closed = Signal()
     files_given = Signal(object)
     image_given = Signal(object)
+    between_wanted = Signal(object)
     undo = Signal()
     redo = Signal()
 
@@ -133,6 +135,8 @@ class StudioPage(QWidget):
         self.add_folder = button("Folder…", self._ask_folder, name="Folder of pictures")
         self.add_pasted = button("Paste", self.paste, name="Paste a picture", hint="Ctrl+V")
         self.coach = button("Webcam…", name="Take pictures with the webcam")
+        hint = "A looping video of what lies between the pictures of the saved character"
+        self.between = button("In-between video…", self._ask_between, hint=hint)
         self.pictures = PictureList()
         self.crop = CropView()
         self.picture = PicturePanel()
@@ -180,6 +184,7 @@ class StudioPage(QWidget):
         column.addWidget(self.pictures, 1)
         column.addWidget(self.automatic)
         column.addWidget(self.colours)
+        column.addWidget(self.between)
         return column
 
     def _centre(self) -> QVBoxLayout:
@@ -236,6 +241,11 @@ class StudioPage(QWidget):
         paths, _ = QFileDialog.getOpenFileNames(self, "Pictures or videos of one character", "", _FILES)
         if paths:
             self.files_given.emit([Path(path) for path in paths])
+
+    def _ask_between(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "In-between video", "between.mp4", "Videos (*.mp4 *.webm *.mov)")
+        if path:
+            self.between_wanted.emit(Path(path))
 
     def _ask_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "A folder of pictures of one character")

@@ -50,6 +50,7 @@ class StudioPresenter(QObject):
         page.undo.connect(studio.undo)
         page.redo.connect(studio.redo)
         page.save.clicked.connect(self._save)
+        page.between_wanted.connect(studio.render_between)
         page.fresh.clicked.connect(studio.begin_new)
         page.cancel.clicked.connect(studio.jobs.cancel)
         for part in (page.pictures, page.picture):
@@ -80,6 +81,7 @@ class StudioPresenter(QObject):
             "" if view.looked or not count else "looking…",
         ]
         page.saying.setText(" · ".join(word for word in words if word))
+        page.between.setEnabled(view.existing and not view.unsaved and on > 1)
         page.fresh.setEnabled(bool(count))
         page.undo_button.setEnabled(view.can_undo)
         page.redo_button.setEnabled(view.can_redo)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
@@ -165,6 +166,30 @@ def test_each_picture_is_rebuilt_from_the_others(studio: Studio, qtbot: QtBot) -
     studio.crop("smile.webp", Crop(0.5, 0.5, 0.95))
     settled(studio, qtbot)
     assert studio.view.pictures[0].rebuilt is not None, "one more change does not throw the figures away"
+
+
+@pytest.mark.slow
+def test_a_video_of_what_lies_between_the_pictures(
+    studio: Studio, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.bridge.studio.SECONDS_BETWEEN", 0.1)
+    studio.add([JUN / "front.webp", JUN / "left.webp"])
+    settled(studio, qtbot)
+    with qtbot.waitSignal(studio.saved, timeout=WAIT_MS):
+        studio.save()
+    out = tmp_path / "turn.mp4"
+    with qtbot.waitSignal(studio.told, timeout=WAIT_MS) as told:
+        studio.render_between(out)
+    assert told.args == [f"Saved: {out}"]
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 6
+    monkeypatch.setattr("desktop.bridge.studio.SECONDS_BETWEEN", 20)
+    gone = tmp_path / "gone.mp4"
+    studio.render_between(gone)
+    qtbot.waitUntil(gone.exists, timeout=WAIT_MS)
+    with qtbot.waitSignal(studio.jobs.cancelled, timeout=WAIT_MS):
+        studio.jobs.cancel()
+    assert not gone.exists()
 
 
 @pytest.mark.slow
