@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ import pytest
 
 from engine.clock import NS_PER_S, FakeClock
 from engine.config import LiveSettings, OutputSettings, PipelineSettings
+from engine.consent import Consent
 from engine.errors import ConsentMissing, FormatRejected, OutputUnwritable, SinkError, VirtualCameraMissing
 from engine.events import PipelineEvent, Warned
 from engine.pipeline import Pipeline

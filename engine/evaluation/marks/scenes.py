@@ -32,6 +32,7 @@ __all__ = ["FLAT", "FRAMES", "Scene", "flat_scenes", "picture_scenes", "read_pic
 
 FRAMES = 6  # a scene's length
 FLAT = "flat"
+_DRIVING_FRAMES = 400
 _BACKGROUNDS = ("source", "#20242c", "source", "green", "source", "#e8e4da")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
@@ -54,9 +55,9 @@ def rendered_scenes(count: int, *, size_wh: tuple[int, int], model: str = "lite"
     from engine.warp import open_warper
 
     sets = [info.name for info in list_source_sets() if info.builtin and not info.problem]
-    motions = _motions(str(builtin_clip()))
-    neutral = neutral_of(str(builtin_clip()))
     per_set = -(-count // len(sets))
+    motions = _motions(str(builtin_clip()), most=FRAMES if per_set == 1 else _DRIVING_FRAMES)
+    neutral = neutral_of(str(builtin_clip()))
     with closing(open_warper(model=model)) as warper:
         for which, name in enumerate(sets):
             source_set = load_sources(name, side_px=warper.side_px)
@@ -107,10 +108,10 @@ def read_picture(path: Path) -> NDArray[np.uint8] | None:
     return None if bgr is None else cast("NDArray[np.uint8]", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-def _motions(driving: str) -> list[TrackedMotion]:
+def _motions(driving: str, *, most: int) -> list[TrackedMotion]:
     with open_camera(driving, paced=False) as camera, closing(FaceMeshTracker()) as tracker:
         frames = iter(camera.read, None)
-        tracked = (tracker.track(frame) for frame in itertools.islice(frames, 400) if frame is not None)
+        tracked = (tracker.track(frame) for frame in itertools.islice(frames, most) if frame is not None)
         return [motion for motion in tracked if motion is not None]
 
 

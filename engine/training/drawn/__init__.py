@@ -9,3 +9,7 @@
 
 `python -m engine.training.render drawn` makes the sets.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []
