@@ -95,12 +95,12 @@ class HeatMap(QObject):
 
     def _take(self) -> None:
         source_set, refused = self._found, self._refused
-        if self._session is None or source_set is None:
+        if self._session is None:
             return
         if refused is not None:
             self._wanted, self._refused = False, None
             self.failed.emit(refused)
-        if source_set is self._told_for:
+        if source_set is None or source_set is self._told_for:
             return
         self._told_for = source_set
         smooth, kept = Qt.TransformationMode.SmoothTransformation, Qt.AspectRatioMode.KeepAspectRatio

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from desktop.bridge import Tasks
 from desktop.bridge.coach import Coach
+from desktop.bridge.heat import HeatMap, SourceColour
 from desktop.bridge.jobs import Advance, Jobs
 from desktop.bridge.library import read_cards
 from desktop.bridge.open_set import unfinished_folder
@@ -26,6 +27,10 @@ from engine.assets import asset_root
 from engine.errors import SourceSetInvalid
 from engine.sets.save import default_folder
 from engine.sources.library import describe_source_set, list_source_sets
+from engine.state import Phase
+from engine.types import OutputFrame
+from tests.helpers.desktop_scene import Scene
+from tests.helpers.scripted import make_source_set
 
 WAIT_MS = 240_000
 SETS = asset_root() / "source_sets"
@@ -406,3 +411,52 @@ def test_every_control_of_the_studio_has_a_name_and_takes_the_keyboard(open_wind
     assert len(controls) > 40
     assert not [w for w in controls if not w.accessibleName()], [type(w) for w in controls if not w.accessibleName()]
     assert not [w.accessibleName() for w in controls if not w.focusPolicy() & Qt.FocusPolicy.TabFocus]
+
+
+# --------------------------------------------------------------------------------------------------------- heat map
+
+
+def test_a_model_that_cannot_tell_where_pixels_come_from_says_so(scene: Scene, qtbot: QtBot) -> None:
+    heat = HeatMap()
+    legends: list[list[SourceColour]] = []
+    heat.shown.connect(legends.append)
+    scene.controller.run.opened.connect(heat.follow)
+    scene.go_live()
+    session = scene.controller.run.session
+    assert session is not None
+    session.pipeline.command(lambda renderer: renderer.set_source_set(make_source_set("two")))
+    heat.apply()
+    scene.feed()
+    scene.until(lambda: bool(legends) and bool(legends[-1]))
+    assert len({each.colour for each in legends[-1]}) == len(legends[-1])
+    with qtbot.waitSignal(heat.failed, timeout=WAIT_MS) as failed:
+        heat.switch(True)
+        scene.feed()
+    assert "no map of the pictures" in str(failed.args[0])
+    assert not heat.wanted
+    scene.stop()
+    heat.follow(None)
+    assert legends[-1] == []
+    heat.close()
+    heat.deleteLater()
+
+
+@pytest.mark.slow
+def test_the_heat_map_changes_the_picture_and_back(open_window: WindowMaker, qtbot: QtBot) -> None:
+    window = open_window("--camera", str(SETS / "otto.bunraku" / "front.webp"))
+    door, frames = window.door, list[OutputFrame]()
+    window.controller.frame.connect(frames.append)
+    qtbot.keyClick(window.live, Qt.Key.Key_H, Qt.KeyboardModifier.ControlModifier)  # before anything runs
+    window.controller.start()
+
+    def saturation() -> float:
+        if not frames or window.controller.current.phase is not Phase.RUNNING:
+            return -1.0
+        middle = frames[-1].rgb[300:420, 560:720].astype(float)
+        return float((middle[..., 2] - middle[..., 0]).mean())
+
+    qtbot.waitUntil(lambda: saturation() > 10, timeout=WAIT_MS)  # the first colours are blue; a face is not
+    assert door.heat_panel.switch.isChecked()
+    qtbot.waitUntil(lambda: door.heat_panel.legend.accessibleName().startswith("Colours: front"), timeout=WAIT_MS)
+    door.heat_panel.switch.click()
+    qtbot.waitUntil(lambda: saturation() < -5, timeout=WAIT_MS)
