@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage
@@ -14,7 +15,10 @@ from engine.runtime.manifest import list_models, load_manifest
 from engine.runtime.select import BACKENDS
 from engine.sources.library import SourceSetInfo, list_source_sets
 
-__all__ = ["SetCard", "backend_names", "coverage_of", "model_names", "read_cards"]
+if TYPE_CHECKING:
+    from engine.sets.coverage import CoverageMap
+
+__all__ = ["SetCard", "backend_names", "coverage_of", "covered_kinds", "model_names", "read_cards"]
 
 _MODEL_KINDS = {
     "implicit_warp": "Implicit Warping",
@@ -25,17 +29,16 @@ _MODEL_KINDS = {
 _THUMBNAIL = 176  # twice what is shown, for screens of high density
 _MOST_BYTES = 40_000_000
 
-# What a set can show, and the words in a picture's name that say so.
-_KINDS = {
-    "turns": ("left", "right", "up", "down", "turn", "yaw", "profile", "side"),
-    "mouth": ("mouth", "open", "smile", "talk", "laugh", "teeth"),
-    "eyes": ("closed", "blink", "eyes_"),
-}
+# What a set can show, and the targets of `engine.sets.coverage` that stand for it.
+_KINDS = {"turns": ("left", "right", "up", "down"), "mouth": ("mouth_open", "smile"), "eyes": ("eyes_closed",)}
 
 
 @dataclass(frozen=True, slots=True)
 class SetCard:
-    """One card. badge: what the pictures cover, in a few words. problem: why it cannot be used; empty if it can."""
+    """One card. badge: what the pictures cover, in a few words. problem: why it cannot be used; empty if it can.
+
+    builtin: it ships with Bunraku and cannot be changed.
+    """
 
     name: str
     title: str
@@ -43,16 +46,27 @@ class SetCard:
     hint: str
     thumbnail: QImage | None = None
     problem: str = ""
+    builtin: bool = False
 
 
-def coverage_of(info: SourceSetInfo) -> tuple[str, ...]:
-    """Return what a set's pictures cover, in words for the badge: of "turns", "mouth", "eyes".
+def coverage_of(info: SourceSetInfo) -> CoverageMap | None:
+    """Return what a set's pictures cover; None where they were not looked at yet, which takes a tracker."""
+    from engine.sets.coverage import map_coverage
+    from engine.sets.poses import read_face
+    from engine.sources.source_set import read_contents
+    from engine.sources.store import open_store
 
-    The one source of the badge. It goes by the pictures' names; whatever judges the pictures themselves takes its place
-    here.
-    """
-    names = [name.lower() for name in info.pictures]
-    return tuple(kind for kind, words in _KINDS.items() if any(word in name for name in names for word in words))
+    try:
+        with closing(open_store(info.path)) as store:
+            contents = read_contents(store)
+    except PuppeteerError:
+        return None
+    return map_coverage([read_face(picture.landmarks_px) for picture in contents.pictures])
+
+
+def covered_kinds(cover: CoverageMap) -> tuple[str, ...]:
+    """Return which kinds of change a set's pictures show: "turns", "mouth", "eyes"."""
+    return tuple(kind for kind, keys in _KINDS.items() if any(cover.shown[key] for key in keys))
 
 
 def read_cards() -> list[SetCard]:
@@ -81,17 +95,24 @@ def backend_names() -> list[str]:
 def _card(info: SourceSetInfo) -> SetCard:
     title = info.title or info.name
     if info.problem:
-        return SetCard(info.name, title, "Cannot be used", info.problem, problem=info.problem)
-    kinds = coverage_of(info)
+        return SetCard(info.name, title, "Cannot be used", info.problem, problem=info.problem, builtin=info.builtin)
+    cover = coverage_of(info)
     count = f"{info.count} picture{'s' if info.count != 1 else ''}"
-    badge = f"{count}\n{' · '.join(kinds)}" if kinds else count
-    covers = ", ".join(kinds) if kinds else "a front view"
-    facts = [
-        f"Its pictures cover: {covers}.",
+    badge = count
+    lacks = ", ".join(info.consent.missing())
+    facts = [f"Not for the virtual camera before its note says: {lacks}."] if lacks else []
+    if cover is not None:
+        kinds = covered_kinds(cover)
+        badge = f"{count}\ncovers {cover.score:.0%}"
+        missing = ", ".join(hole.key.replace("_", " ") for hole in cover.holes)
+        facts.insert(0, f"It shows {', '.join(kinds) or 'a front view'}; missing: {missing or 'nothing'}.")
+    facts += [
         info.consent.describe(),
         f"Licence: {info.licence}" if info.licence else "",
     ]
-    return SetCard(info.name, title, badge, "\n".join(fact for fact in facts if fact), _thumbnail(info))
+    return SetCard(
+        info.name, title, badge, "\n".join(fact for fact in facts if fact), _thumbnail(info), builtin=info.builtin
+    )
 
 
 def _thumbnail(info: SourceSetInfo) -> QImage | None:

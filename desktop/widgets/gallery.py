@@ -54,6 +54,13 @@ class Gallery(QListWidget):
         cards = [self.item(row).data(_CARD) for row in range(self.count())]
         return [card.name for card in cards if not card.problem]
 
+    @property
+    def current_card(self) -> SetCard | None:
+        """The set that the keyboard is on."""
+        item = self.currentItem()
+        card: SetCard | None = item.data(_CARD) if item is not None else None
+        return card
+
     def show_sets(self, cards: list[SetCard]) -> None:
         """Replace the list."""
         self.clear()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from desktop.theme import Theme
 from desktop.widgets.gallery import Gallery
@@ -80,6 +80,22 @@ class LivePage(QWidget):
             assert holder is not None
             holder.addWidget(self.plots)
 
+    def add_below_gallery(self, widget: QWidget) -> None:
+        """Put something under the gallery; the tab key comes to it after the gallery."""
+        self._below_gallery.addWidget(widget)
+        reached = [each for each in widget.findChildren(QAbstractButton) if each.focusPolicy()]
+        for first, second in itertools.pairwise([self.gallery, *reached, self.transport.start_button]):
+            QWidget.setTabOrder(first, second)
+
+    def add_panel(self, name: str, title: str, panel: QWidget) -> Section:
+        """Put one more panel, folded, under the others; the tab key comes to it after them."""
+        section = self.sections[name] = Section(title, panel, is_open=False)
+        self._panels.insertWidget(self._panels.count() - 1, section)
+        reached = [section.head, *(each for each in panel.findChildren(QAbstractButton) if each.focusPolicy())]
+        for first, second in itertools.pairwise([self.engine.backend, *reached, self.theme_button]):
+            QWidget.setTabOrder(first, second)
+        return section
+
     def show_theme(self, theme: Theme) -> None:
         """Hand another theme to what paints itself."""
         self.chip.show_theme(theme)
@@ -104,7 +120,9 @@ class LivePage(QWidget):
     def _left(self) -> QVBoxLayout:
         column = QVBoxLayout()
         self.gallery.setFixedWidth(_GALLERY_PX)
-        column.addWidget(self.gallery)
+        column.setSpacing(8)
+        column.addWidget(self.gallery, 1)
+        self._below_gallery = column
         return column
 
     def _centre(self) -> QVBoxLayout:
@@ -124,6 +142,7 @@ class LivePage(QWidget):
         for name in ("camera", "motion", "background", "output", "engine"):
             column.addWidget(self.sections[name])
         column.addStretch(1)
+        self._panels = column
         area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)

@@ -23,6 +23,7 @@ from desktop.widgets.first_run import FirstRun
 from desktop.widgets.live_page import LivePage
 from desktop.widgets.live_presenter import LivePresenter
 from desktop.widgets.settings_menu import SettingsMenu
+from desktop.widgets.studio_door import StudioDoor
 from desktop.widgets.vcam_help import VcamHelp
 from desktop.words import error_words
 
@@ -55,7 +56,9 @@ class MainWindow(QMainWindow):
         for page in (self.live, self.first_run):
             self.pages.addWidget(page)
         self.setCentralWidget(self.pages)
+        self.door = StudioDoor(controller, self.live, self.pages, self.refresh_sets, self)
         self.menu.addAction("Copy diagnostics", self.copy_diagnostics)
+        self.add_page(self.door.page, "New character…", on_shown=self.door.open_new)
         self.add_page(self.compare, "Compare models…")
         self.add_page(self.vcam_help, "Virtual camera set-up…")
         self.menu.addSeparator()
@@ -108,6 +111,7 @@ class MainWindow(QMainWindow):
         self.controller.change(window=bytes(self.saveGeometry().toBase64().data()).decode("ascii"), panes=panes)
         self.watch.end()
         self.comparison.cancel()
+        self.door.close()
         self.comparing.close()
         for look in (self.look, self.result_look):
             look.close()

@@ -75,9 +75,11 @@ class ValueSlider(QWidget):
     moved = Signal(float)
     _STEPS = 200
 
-    def __init__(self, name: str, low: float, high: float, *, ends: tuple[str, str] = ("", ""), hint: str = "") -> None:
+    def __init__(
+        self, name: str, low: float, high: float, *, ends: tuple[str, str] = ("", ""), hint: str = "", unit: str = "%"
+    ) -> None:
         super().__init__()
-        self._low, self._high = low, high
+        self._low, self._high, self._unit = low, high, unit
         self._value = label("", "soft")
         self._value.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.slider = _CalmSlider(Qt.Orientation.Horizontal)
@@ -121,7 +123,8 @@ class ValueSlider(QWidget):
         self.moved.emit(round(self.value, 4))
 
     def _label_value(self) -> None:
-        self._value.setText(f"{self.value * 100:.0f} %")
+        shown = f"{self.value * 100:.0f} %" if self._unit == "%" else f"{self.value:.0f}{self._unit}"
+        self._value.setText(shown)
 
 
 class Choice(QComboBox):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.consent import Consent
 from engine.errors import SourceSetInvalid, SourceSetMissing
+from engine.sources.guides import GuidePoints
 from engine.sources.manifest import Crop, PictureEntry, SetManifest, dump_manifest
 from engine.sources.picture import unreadable
 from engine.sources.source_set import read_manifest
@@ -89,6 +90,10 @@ class SetDraft:
     def cropped(self, file: str, crop: Crop | None) -> SetDraft:
         """Set a picture's portrait box by hand, or let the engine choose it again."""
         return self._changed(file, crop=crop)
+
+    def guided(self, file: str, guides: GuidePoints | None) -> SetDraft:
+        """Place a picture's landmarks by hand, or let the tracker look again."""
+        return self._changed(file, guides=guides)
 
     def annotated(self, file: str, notes: str) -> SetDraft:
         """Say something about a picture."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.bridge.library import SetCard, coverage_of, model_names, read_cards
+from desktop.bridge.library import SetCard, coverage_of, covered_kinds, model_names, read_cards
 from desktop.bridge.outputs import Vcam, card
 from desktop.figures import FigureMeter, Figures
 from desktop.notice import Notice
@@ -30,11 +30,12 @@ from desktop.widgets.status import StateChip, StatusStrip
 from desktop.widgets.transport import Transport
 from desktop.widgets.vcam_help import VcamHelp
 from desktop.words import Tone, chip_for
+from engine.assets import asset_root
 from engine.capture.base import CameraInfo
 from engine.config import WATERMARK_CORNERS, MotionSettings, OutputSettings
 from engine.errors import ShapeError
 from engine.runtime.manifest import list_models
-from engine.sources.library import SourceSetInfo
+from engine.sources.library import describe_source_set
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats, Spread
 from engine.types import MonitorView
@@ -289,11 +290,22 @@ def test_the_built_in_sets_have_thumbnails_and_badges(qapp: object) -> None:
     amara = found["amara"]
     assert amara.thumbnail is not None
     assert not amara.thumbnail.isNull()
-    assert amara.badge.startswith("8 pictures")
-    plain = SourceSetInfo("plain", Path("plain"), 1, pictures=("front.png",))
-    assert coverage_of(plain) == ()
-    rich = replace(plain, pictures=("left.png", "mouth_open.png", "eyes_closed.webp"))
-    assert coverage_of(rich) == ("turns", "mouth", "eyes")
+    assert amara.badge == "8 pictures\ncovers 96%"
+    assert "turns, mouth, eyes; missing: brows up" in amara.hint
+    assert amara.builtin
+
+
+def test_coverage_is_what_the_pictures_show_and_not_what_they_are_called(tmp_path: Path) -> None:
+    front = asset_root() / "source_sets" / "amara.bunraku"
+    made = tmp_path / "liar.bunraku"
+    (made / "cache").mkdir(parents=True)
+    shutil.copy(front / "front.webp", made / "mouth_open_left.webp")
+    assert coverage_of(describe_source_set(made)) is None, "nobody looked at it"
+    for suffix in (".npz", ".matte.png"):
+        shutil.copy(front / "cache" / f"front{suffix}", made / "cache" / f"mouth_open_left{suffix}")
+    cover = coverage_of(describe_source_set(made))
+    assert cover is not None
+    assert covered_kinds(cover) == ()
 
 
 def test_the_shipped_models_are_offered_by_what_they_are() -> None:

@@ -59,7 +59,8 @@ def test_tab_reaches_every_control_that_is_shown(open_window: WindowMaker, qtbot
     missed = [w.accessibleName() for w in shown if w not in visited]
     assert not missed
     names = [w.accessibleName() for w in visited]
-    assert names[:3] == ["Source sets", "Start", "Virtual camera off"]
+    assert names[:4] == ["Source sets", "New character", "Edit character", "More for characters"]
+    assert names[4:6] == ["Start", "Virtual camera off"]
 
 
 def test_escape_twice_hides_from_anywhere(open_window: WindowMaker, qtbot: QtBot) -> None:
