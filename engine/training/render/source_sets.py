@@ -52,7 +52,7 @@ def build_set(
                 raise NoFaceInSource(f"No face is found in {entry.name}/{picture.file}; change its pose or its look.")
             canvas, added = FINISHES[entry.finish](canvas, landmarks)
             matte = np.maximum(matte, added)
-        write_picture(folder, picture.file, canvas, matte=matte, find=find)
+        write_picture(folder, picture.file, canvas, matte=matte, find=find, name=entry.name)
         yield picture.file
     write_manifest(
         folder,
@@ -68,9 +68,15 @@ def build_set(
 
 
 def write_picture(
-    folder: Path, file: str, rgb: NDArray[np.uint8], *, matte: NDArray[np.uint8], find: LandmarkFinder
+    folder: Path,
+    file: str,
+    rgb: NDArray[np.uint8],
+    *,
+    matte: NDArray[np.uint8],
+    find: LandmarkFinder,
+    name: str = "",
 ) -> None:
-    """Write one picture of a set and its cache.
+    """Write one picture of a set and its cache; name: of the set, for messages.
 
     Shapes:
         rgb: (S, S, 3) uint8. matte: (S, S) uint8, 255 on the person.
@@ -82,7 +88,7 @@ def write_picture(
     stem = Path(file).stem
     landmarks = find(_decode(data))
     if landmarks is None:
-        raise NoFaceInSource(f"No face is found in {folder.stem}/{file}; change its pose or its look.")
+        raise NoFaceInSource(f"No face is found in {name or folder.stem}/{file}; change its pose or its look.")
     _write(folder / "cache" / f"{stem}.npz", _pack(landmarks, data, side_px=rgb.shape[0]))
     _write(folder / "cache" / f"{stem}.matte.png", _encode(".png", matte, [cv2.IMWRITE_PNG_COMPRESSION, 9]))
 
