@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     import signal
 
     from engine.cli.commands import app
+    from engine.memory import limit_arenas
+
+    limit_arenas()
 
     def stop(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt  # a recording is then closed as with Ctrl-C
