@@ -15,6 +15,9 @@ from engine.track.face_mesh import FaceMeshTracker
 from engine.types import Frame
 
 SETS = sorted(asset_path("source_sets").glob("*.bunraku"))
+# Drawn faces have guide points of their own, which win over whatever a tracker would find.
+DRAWN = {folder.stem for folder in SETS if ".guides]" in (folder / "set.toml").read_text(encoding="utf-8")}
+TRACKED = [folder for folder in SETS if folder.stem not in DRAWN]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,11 @@ def picture_tracker() -> Iterator[FaceMeshTracker]:
     tracker.close()
 
 
-@pytest.mark.parametrize("folder", SETS, ids=lambda p: p.stem)
+def test_the_drawn_sets_are_known() -> None:
+    assert {"bolt", "mika"} == DRAWN
+
+
+@pytest.mark.parametrize("folder", TRACKED, ids=lambda p: p.stem)
 def test_cached_keypoints_are_those_of_the_tracker(folder: object, picture_tracker: FaceMeshTracker) -> None:
     for path in sorted(folder.glob("*.webp")):  # type: ignore[attr-defined]
         rgb = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
