@@ -53,6 +53,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(picture, pictures)
     (tmp_path / "clips").mkdir()
     shutil.copy(tmp_path / "me.mp4", tmp_path / "clips" / "one.mp4")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # what `set new` makes is nobody else's
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
