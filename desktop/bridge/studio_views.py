@@ -7,7 +7,7 @@ Pictures are `QImage`s no larger than a screen shows; boxes are in shares of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -227,14 +227,8 @@ def _picture(
     if verdict is None or look is None or look.draft.files.get(entry.file) is not data:
         return plain
     rebuilt = look.rebuilt.get(data)
-    return PictureView(
-        entry.file,
-        entry.enabled,
-        reference,
-        entry.crop is not None,
-        image=image,
-        box=box,
-        notes=entry.notes,
+    return replace(
+        plain,
         words=verdict.words,
         flags=tuple(Flag(issue.key, issue.sentence) for issue in verdict.issues),
         portrait=image_of(verdict.portrait) if verdict.portrait is not None else None,
@@ -242,7 +236,6 @@ def _picture(
         rebuilt_db=rebuilt.psnr_face_db if rebuilt is not None else float("nan"),
         has_face=verdict.face is not None,
         landmarks=look.landmarks.get(entry.file),
-        guides=entry.guides,
     )
 
 

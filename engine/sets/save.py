@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 from engine.errors import DiskFull, OutputUnwritable, SourceSetExists, SourceSetInvalid
+from engine.files import replacing
 from engine.sets.draft import SetDraft, set_name
 from engine.sources.library import SUFFIX, user_source_sets_dir
 from engine.sources.manifest import dump_manifest
@@ -73,19 +73,14 @@ def write_archive(draft: SetDraft, path: Path, *, replace: bool = False) -> Path
     if path.exists() and not replace:
         what = f"The file {path.name} exists already."
         raise SourceSetExists(what, hint=f"Choose another name, or say --replace. ({path})", path=str(path))
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(part, "w") as archive:
+        with replacing(path) as part, zipfile.ZipFile(part, "w") as archive:
             for name, data in _all_files(draft, cache=False).items():
                 info = zipfile.ZipInfo(f"{draft.name}{SUFFIX}/{name}", _EPOCH)
                 info.compress_type = zipfile.ZIP_STORED if name.endswith(_STORED) else zipfile.ZIP_DEFLATED
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, data)
-        os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
     return path
 
