@@ -29,6 +29,8 @@ __all__ = ["command_app", "command_test", "main", "run_checks", "start"]
 # The part of the engine that must be covered by tests: a gap there can leak a raw frame or lose one silently.
 _CORE = "engine/types.py,engine/slots.py,engine/geometry.py,engine/watermark/*,engine/sinks/*"
 
+_MOST_WORKERS = 4  # each takes up to 2 GB; the training tests keep two cores busy for six minutes whatever there is
+
 
 def command_app(args: Sequence[str]) -> int:
     """Install where needed, then start the app, the demo or the command line."""
@@ -69,7 +71,9 @@ def command_test(args: Sequence[str]) -> int:
     )
     python = str(venv_path("python"))
     whole_suite = not args  # a part of it says nothing about coverage
-    pytest_args = ["--cov", "--cov-report="] if whole_suite else list(args)
+    # A file's tests stay on one process, which shares what they make; most tests keep one core busy.
+    workers = str(max(1, min(os.cpu_count() or 1, _MOST_WORKERS)))
+    pytest_args = ["--cov", "--cov-report=", "-n", workers, "--dist", "loadfile"] if whole_suite else list(args)
     checks = [
         ("formatting", [python, "-m", "ruff", "format", "--check", "."]),
         ("lint", [python, "-m", "ruff", "check", "."]),
