@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from engine.memory import heap_in_use
 from engine.pipeline import Pipeline
 
 __all__ = ["Sample", "leftover_threads", "take_sample"]
@@ -18,7 +19,8 @@ _OURS = "bunraku-"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look. at_s: since the start. rss_mb: resident memory. handles: open files, sockets, pipes. threads: of the
+    """One look. at_s: since the start. rss_mb: resident memory. heap_mb: what of it is in use in the C library's heaps,
+    see `engine.memory.heap_in_use`; None where that is not told. handles: open files, sockets, pipes. threads: of the
     process, native ones included. waiting: frames in all hand-overs. dropped: frames lost so far, since nobody read
     them in time. age_ms: 95th percentile of a frame's age when its output took it. fps: of the live output. load: of
     the machine, processes that want a processor, a minute's mean."""
@@ -32,6 +34,7 @@ class Sample:
     age_ms: float
     fps: float
     load: float
+    heap_mb: float | None = None
 
 
 def take_sample(pipeline: Pipeline, *, at_s: float, sink: str) -> Sample:
@@ -40,6 +43,7 @@ def take_sample(pipeline: Pipeline, *, at_s: float, sink: str) -> Sample:
     with process.oneshot():
         rss_mb, threads = process.memory_info().rss / _MIB, process.num_threads()
     handles = process.num_handles() if psutil.WINDOWS else process.num_fds()
+    heap = heap_in_use()
     stats = pipeline.stats()
     age = stats.frame_age.get(sink)
     return Sample(
@@ -52,6 +56,7 @@ def take_sample(pipeline: Pipeline, *, at_s: float, sink: str) -> Sample:
         age_ms=age.p95_ms if age is not None else 0.0,
         fps=stats.fps.get(sink, 0.0),
         load=psutil.getloadavg()[0],
+        heap_mb=None if heap is None else heap / _MIB,
     )
 
 
