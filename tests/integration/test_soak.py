@@ -100,7 +100,7 @@ def test_memory_that_grows_does_not_pass() -> None:
 
 def test_times_are_not_judged_while_others_have_the_processor() -> None:
     episodes = (Episode("gpu-lost", 1000.0, 2.0, 0.1, 3.0), Episode("black", 3000.0, 2.0, 0.1, 0.4))
-    busy = tuple(dataclasses.replace(s, load=14.0 if 900 < s.at_s < 1100 else 2.0) for s in _report().samples)
+    busy = tuple(dataclasses.replace(s, others=0.6 if 900 < s.at_s < 1100 else 0.1) for s in _report().samples)
     report = _report(episodes=episodes, samples=busy)
     assert report.problems == []
     assert "worst recovery 0.40 s (1 not judged: others had the processor)" in report.verdict

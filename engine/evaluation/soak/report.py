@@ -23,8 +23,7 @@ RECOVERY_LIMIT_S = 1.0
 _LEAST_SLOPE_S = 1800.0
 _WARM_UP_SHARE = 0.1
 _S_PER_H = 3600.0
-_STARVED_LOAD = 2.5  # processes that want each core; a run of its own keeps 1.5 busy
-_LOAD_LAG_S = 60.0
+_OTHERS_MOST = 0.25  # of the machine's processors; with more for other programs, times say nothing about us
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +143,16 @@ class SoakReport:
         return float(slope * _S_PER_H)
 
     def _judged(self) -> Sequence[Episode]:
-        """Return the faults during which the machine was ours; the load is a mean of the last minute, so it is late."""
-        most = _STARVED_LOAD * int(self.machine.get("usable_cores") or 1)
-        busy = np.array([s.at_s for s in self.samples if s.load > most])
-        ends = [e.at_s + e.lasted_s + (e.recovered_s or 0.0) + _LOAD_LAG_S for e in self.episodes]
-        return [
-            e for e, end_s in zip(self.episodes, ends, strict=True) if not ((busy >= e.at_s) & (busy <= end_s)).any()
-        ]
+        """Return the faults during which the machine was ours."""
+        at_s = np.array([s.at_s for s in self.samples])
+        busy = np.array([s.others > _OTHERS_MOST for s in self.samples], bool)
+        judged = []
+        for episode in self.episodes:
+            end_s = episode.at_s + episode.lasted_s + (episode.recovered_s or 0.0)
+            first, last = np.searchsorted(at_s, (episode.at_s, end_s))
+            if not busy[first : last + 1].any():  # a sample tells of the time before it: one more
+                judged.append(episode)
+        return judged
 
     def _warm(self) -> Sequence[Sample]:
         return [sample for sample in self.samples if sample.at_s >= _WARM_UP_SHARE * self.seconds]
