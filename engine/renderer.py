@@ -34,7 +34,6 @@ from engine.events import (
     TrackingRecovered,
     Warned,
 )
-from engine.memory import release_memory
 from engine.sources.driving_crop import DrivingCrop
 from engine.stages import Monitor, MotionRetargeter, PortraitWarper, PreparedCharacter, Spares
 from engine.standby import LOOKING, WAITING, Standby
@@ -245,7 +244,6 @@ class Renderer:
             if prepared is not None:
                 warper.use(prepared)
         self._forget_motion()
-        release_memory()
 
     def render(self, frame: Frame) -> OutputFrame:
         """Render one driving frame.

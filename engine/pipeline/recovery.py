@@ -23,6 +23,7 @@ from engine.errors import (
     SourceError,
     WatermarkError,
 )
+from engine.memory import release_memory
 from engine.renderer import Renderer
 from engine.status import Status
 
@@ -52,6 +53,7 @@ class Recovery:
         self._failures = 0  # in a row
         self._good_frames = 0
         self._troubled = False
+        self._repaired = False
         self._since_ns = 0
         self._stage = ""  # what failed last
         self._lost = False
@@ -84,6 +86,9 @@ class Recovery:
             if self._good_frames >= _STEADY_FRAMES:
                 self._troubled = False
                 self._status.note(states.ENGINE_RECOVERING, False)
+                if self._repaired:  # not before: it takes as long as three frames
+                    self._repaired = False
+                    release_memory()
 
     def ready(self, renderer: Renderer) -> bool:
         """Mend what has failed, when it is time; return whether the next frame is worth trying.
@@ -102,7 +107,7 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may find it gone
             self.failed(error, stage)
         else:
-            self._lost = False
+            self._lost, self._repaired = False, True
         self._pause_s = self._next_pause(self._clock.now_ns() - started_ns)
         self._next_ns = self._clock.now_ns() + round(self._pause_s * NS_PER_S)
         return not self._lost

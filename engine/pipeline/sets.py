@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+from engine.memory import trim_heap
 from engine.pipeline.clearance import Clearance
 from engine.pipeline.render_loop import RenderLoop
 from engine.renderer import Renderer
@@ -48,6 +49,7 @@ class SetChanger:
             def use(renderer: Renderer) -> None:
                 self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
                 renderer.use(prepared)
+                trim_heap()  # tens of MB of the old set, which would stay scattered over the heap
 
             if mine == self._newest and not stopping.is_set():
                 self._loop.command(use)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,8 +92,9 @@ class OpenVinoDevice:
         """Compile a graph of the model called `name`; `settings` win over the device's own.
 
         Args:
-            key: of this graph in this shape. A second compilation of it for a CPU, when a run is mended or begun anew,
-                imports what the first one made, which takes a third of the time.
+            key: of this graph in this shape. One that is in use on a CPU already is shared, which a runner that takes
+                the place of a broken one gains from: all state is in the requests. One that was, as when a run is
+                begun anew, is imported from what the first compilation made, in a third of the time.
 
         Raises:
             BackendUnavailable: the device cannot compile it.
@@ -100,13 +102,19 @@ class OpenVinoDevice:
         wanted = {**self._settings, **settings}
         known = (self.name, key, tuple(sorted(wanted.items()))) if key and self.name == "CPU" else None
         try:
-            if known is not None and known in _compiled:
-                return self._core.import_model(io.BytesIO(_compiled[known]), self.name, wanted)
-            compiled = self._core.compile_model(model, self.name, wanted)
-            if known is not None and len(_compiled) < _MOST_COMPILED:
-                exported = io.BytesIO()
-                compiled.export_model(exported)
-                _compiled[known] = exported.getvalue()
+            shared = _in_use.get(known)
+            if shared is not None:
+                return shared
+            if known in _compiled:
+                compiled = self._core.import_model(io.BytesIO(_compiled[known]), self.name, wanted)
+            else:
+                compiled = self._core.compile_model(model, self.name, wanted)
+                if known is not None and len(_compiled) < _MOST_COMPILED:
+                    exported = io.BytesIO()
+                    compiled.export_model(exported)
+                    _compiled[known] = exported.getvalue()
+            if known is not None:
+                _in_use[known] = compiled
             return compiled
         except RuntimeError as error:
             raise BackendUnavailable(
@@ -138,6 +146,7 @@ class OpenVinoDevice:
 
 # Of this process only, a few MB each: nothing on disk that could be stale, or somebody else's.
 _compiled: dict[Any, bytes] = {}
+_in_use: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 _MOST_COMPILED = 8
 
 

@@ -38,6 +38,7 @@ class SourceEncoder:
 
     def __init__(self, manifest: ModelManifest, device: OpenVinoDevice) -> None:
         self._manifest, self._device, self._lock = manifest, device, threading.Lock()
+        self._compiled: Any = None  # kept, so that it can be shared
         self._request: Any = None
 
     def encode(self, rgba: NDArray[np.float32], keypoints: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -51,7 +52,8 @@ class SourceEncoder:
             if self._request is None:
                 model = self._device.read(self._manifest, "encode.onnx")
                 open_count(model)
-                self._request = self._compile(model).create_infer_request()
+                self._compiled = self._compile(model)
+                self._request = self._compiled.create_infer_request()
             faces = np.ascontiguousarray(keypoints[None], np.float32)
             self._device.infer(self._request, {"rgba": pictures, "keypoints": faces})
             tensors = {name: self._request.get_tensor(name).data.copy() for name in self._manifest.cache}
@@ -62,4 +64,4 @@ class SourceEncoder:
 
     def close(self) -> None:
         """Free the compiled graph."""
-        self._request = None
+        self._request = self._compiled = None

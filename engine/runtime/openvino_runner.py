@@ -71,6 +71,7 @@ class OpenVinoRunner:
         self._precision = _choose(manifest, given, precision, beside=beside)
         self._encoder, self._compile_lock = SourceEncoder(manifest, self._device), threading.Lock()
         self._animators: dict[tuple[int, int], _Stages] = {}
+        self._compiled: list[Any] = []  # kept, so that they can be shared
 
     @property
     def manifest(self) -> ModelManifest:
@@ -114,6 +115,7 @@ class OpenVinoRunner:
     def close(self) -> None:
         """Free the compiled graphs."""
         self._animators.clear()
+        self._compiled.clear()
         self._encoder.close()
 
     def _run(self, stages: _Stages, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
@@ -165,6 +167,7 @@ class OpenVinoRunner:
                 **settings,
                 **(hints if part.half else {}),
             )
+            self._compiled.append(compiled)
             stages.append((part, compiled.create_infer_request()))
         return stages
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from engine.clock import Clock
 from engine.errors import Closed, ConsentMissing, OutputUnwritable, SinkError, VirtualCameraLost
+from engine.memory import trim_heap
 from engine.sinks.base import Sink
 from engine.slots import BoundedQueue, LatestSlot
 from engine.stats import StatsCollector
@@ -95,6 +96,7 @@ class Outlet:
         finally:
             self._handover.close(discard=True)
             self._close_sink()
+            trim_heap()  # an encoder's pictures
             self._on_end()
 
     def _feed(self) -> None:

@@ -10,12 +10,25 @@ give the original picture. Runs when a set is loaded, on the caller's thread.
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
+from engine.types import SourceSet
+from engine.warp.base import fit_picture
 
-__all__ = ["end_at_top", "fill_holes", "make_backdrops", "separate_person", "shared_backdrop"]
+__all__ = [
+    "Layers",
+    "end_at_top",
+    "fill_holes",
+    "layers_of",
+    "make_backdrops",
+    "separate_person",
+    "shared_backdrop",
+]
 
 _EDGE_PX = 3  # background this far from the person is surely clean
 _CLEAR = 0.03  # alpha below this shows pure background
@@ -25,6 +38,33 @@ _MIN_OVERLAP_PX = 400  # fewer shared background pixels say nothing
 _MIN_ALPHA, _SURE_ALPHA = 0.08, 0.15  # below the first, dividing by alpha only magnifies noise
 
 Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layers:
+    """A set's pictures taken apart; shared, so not to be written.
+
+    person: (N, R, R, 4) uint8, straight alpha. backdrop: (R, R, 3) uint8, the one that is shown. backdrops: (N, R, R,
+    3) uint8, that of every picture.
+    """
+
+    person: NDArray[np.uint8]
+    backdrop: NDArray[np.uint8]
+    backdrops: NDArray[np.uint8]
+
+
+@functools.lru_cache(maxsize=2)  # a model made anew after a failure gets the same pictures; so does a set shown again
+def layers_of(source_set: SourceSet, side_px: int) -> Layers:
+    """Take a set's pictures apart at a model's side."""
+    rgb = np.stack([fit_picture(image.rgb, side_px) for image in source_set.images])
+    alpha = np.stack([fit_picture(image.alpha, side_px) for image in source_set.images])
+    backdrops = make_backdrops(rgb, alpha)
+    end_at_top(alpha)
+    person = np.concatenate([separate_person(rgb, alpha, backdrops), alpha[..., None]], -1)
+    layers = Layers(person, shared_backdrop(backdrops), _to_bytes(backdrops))
+    for array in (layers.person, layers.backdrop, layers.backdrops):
+        array.setflags(write=False)
+    return layers
 
 
 def fill_holes(rgb: Float, known: Float) -> Float:

@@ -18,10 +18,10 @@ from engine.errors import InferenceFailed, InvalidSetting, OutOfDeviceMemory, So
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
-from engine.warp.base import check_count, describe_engine, fit_picture
+from engine.warp.base import check_count, describe_engine
 from engine.warp.fitting import prepare_what_fits
 from engine.warp.heat import paint_values, shares_from
-from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
+from engine.warp.layers import layers_of
 from engine.warp.selection import SelectionSettings, SourceSelector
 
 __all__ = ["PreparedSourceSet", "Warper"]
@@ -97,19 +97,14 @@ class Warper:
         return replace(prepared, warning=warning)
 
     def _prepare(self, source_set: SourceSet) -> PreparedSourceSet:
-        rgb = np.stack([fit_picture(image.rgb, self.side_px) for image in source_set.images])
-        alpha = np.stack([fit_picture(image.alpha, self.side_px) for image in source_set.images])
+        layers = layers_of(source_set, self.side_px)
         keypoints = np.stack([image.keypoints for image in source_set.images])
-        backdrops = make_backdrops(rgb, alpha)
-        end_at_top(alpha)
-        person = separate_person(rgb, alpha, backdrops)
-        rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
+        rgba = layers.person.astype(np.float32) / 127.5 - 1
         encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
         manifest = self._runner.manifest
         gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
-        every = np.rint(np.clip(backdrops, 0, 255)).astype(np.uint8)
-        return PreparedSourceSet(source_set.name, encoded, selector, shared_backdrop(backdrops), keypoints, every)
+        return PreparedSourceSet(source_set.name, encoded, selector, layers.backdrop, keypoints, layers.backdrops)
 
     def use(self, prepared: PreparedSourceSet) -> None:
         """Switch to a prepared set, from the next frame on."""

@@ -98,12 +98,19 @@ def test_memory_that_grows_does_not_pass() -> None:
     assert any("memory grew by" in problem for problem in report.problems)
 
 
-def test_times_are_not_judged_where_others_have_the_processor() -> None:
-    slow = (Episode("gpu-lost", 1.0, 2.0, 0.1, 3.0),)
-    busy = tuple(dataclasses.replace(s, load=14.0) for s in _report().samples)
-    report = _report(episodes=slow, samples=busy)
+def test_times_are_not_judged_while_others_have_the_processor() -> None:
+    episodes = (Episode("gpu-lost", 1000.0, 2.0, 0.1, 3.0), Episode("black", 3000.0, 2.0, 0.1, 0.4))
+    busy = tuple(dataclasses.replace(s, others=0.6 if 900 < s.at_s < 1100 else 0.1) for s in _report().samples)
+    report = _report(episodes=episodes, samples=busy)
     assert report.problems == []
-    assert "not judged" in report.verdict
+    assert "worst recovery 0.40 s (1 not judged: others had the processor)" in report.verdict
+    assert _report(episodes=episodes).problems == ["a recovery took 3.00 s"]
+
+
+def test_the_heap_has_a_slope_of_its_own() -> None:
+    samples = tuple(dataclasses.replace(s, heap_mb=300 - s.at_s / 1800) for s in _report().samples)
+    assert _report(samples=samples).heap_slope_mb_h == pytest.approx(-2.0)
+    assert _report().heap_slope_mb_h is None, "where the C library does not tell"
 
 
 def test_faults_by_name_by_group_and_none() -> None:

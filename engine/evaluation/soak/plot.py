@@ -30,7 +30,9 @@ def write_plot(report: SoakReport, path: Path) -> None:
     rows = figure.subplots(4, 1, sharex=True)
     minutes = [sample.at_s / 60 for sample in report.samples]
     rows[0].plot(minutes, [s.rss_mb for s in report.samples], color="#222", linewidth=1.2)
-    rows[0].set_ylabel("memory, MiB")
+    if all(s.heap_mb is not None for s in report.samples):
+        rows[0].plot(minutes, [s.heap_mb for s in report.samples], color="#888", linewidth=1.0)
+    rows[0].set_ylabel("memory and heap, MiB")
     rows[1].plot(minutes, [s.handles for s in report.samples], label="handles", color="#1f6f8b")
     rows[1].plot(minutes, [s.threads for s in report.samples], label="threads", color="#c0392b")
     rows[1].legend(loc="upper right")

@@ -27,7 +27,7 @@ from engine.evaluation.soak.camera import open_faulty
 from engine.evaluation.soak.faults import Fault, Switchboard
 from engine.evaluation.soak.recorder import PieceRecorder
 from engine.evaluation.soak.report import Episode, SoakReport
-from engine.evaluation.soak.resources import Sample, leftover_threads, take_sample
+from engine.evaluation.soak.resources import Sample, Sampler, leftover_threads
 from engine.evaluation.soak.sinks import Audited, AuditSink, FailingSink
 from engine.evaluation.soak.stages import faulty_spares
 from engine.events import PipelineEvent, ThreadStuck, Warned
@@ -102,6 +102,7 @@ class _Run:
         self._audit = AuditSink(behind=self._virtual_camera(), clock=clock)
         self._sets = [load_sources(name) for name in job.source_sets]
         self._pipeline = self._build(self._sets[0])
+        self._sampler = Sampler(self._pipeline, sink=self._audit.name)
         self._samples: list[Sample] = []
         self._episodes: list[Episode] = []
         self._warnings: Counter[str] = Counter()
@@ -241,7 +242,7 @@ class _Run:
             if event is not None:
                 self._note(event)
             if not self._samples or self._now_s - self._samples[-1].at_s >= self._sample_every_s:
-                self._samples.append(take_sample(self._pipeline, at_s=self._now_s, sink=self._audit.name))
+                self._samples.append(self._sampler.take(at_s=self._now_s))
                 self._advance(int(self._now_s), int(self._job.minutes * 60))
 
     def _note(self, event: PipelineEvent) -> None:
