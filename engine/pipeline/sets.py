@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+from engine.memory import return_free_memory
 from engine.pipeline.clearance import Clearance
 from engine.pipeline.render_loop import RenderLoop
 from engine.renderer import Renderer
@@ -13,6 +14,8 @@ from engine.types import SourceSet
 from engine.worker import Worker
 
 __all__ = ["SetChanger"]
+
+_LOOK_S, _LOOKS = 0.1, 50
 
 
 class SetChanger:
@@ -44,13 +47,21 @@ class SetChanger:
                 self._loop.command(load)
                 return
             prepared = renderer.prepare(source_set)
+            switched = threading.Event()
 
             def use(renderer: Renderer) -> None:
-                self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
-                renderer.use(prepared)
+                try:
+                    self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
+                    renderer.use(prepared)
+                finally:
+                    switched.set()
 
             if mine == self._newest and not stopping.is_set():
                 self._loop.command(use)
+                for _ in range(_LOOKS):  # what was shown before is freed then, and not sooner
+                    if switched.wait(_LOOK_S) or stopping.is_set():
+                        break
+            return_free_memory()
 
         worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
         self.workers = [*(one for one in self.workers if one.alive), worker]
