@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QByteArray, Qt, SignalInstance
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QWidget
 
 from desktop.bridge.cameras import CameraLook, CameraWatch
 from desktop.bridge.comparison import CompareRun
@@ -17,7 +17,7 @@ from desktop.bridge.outputs import Vcam
 from desktop.bridge.vcam import setup_help, try_virtual_camera
 from desktop.controller import Controller
 from desktop.settings import PROFILE_KEYS, AppSettings
-from desktop.theme import apply_theme, theme_named
+from desktop.theme import Wardrobe, theme_named
 from desktop.widgets.compare_page import ComparePage
 from desktop.widgets.first_run import FirstRun
 from desktop.widgets.live_page import LivePage
@@ -40,6 +40,7 @@ class MainWindow(QMainWindow):
         self.resize(1280, 800)
         self.controller = controller
         self._theme_name = ""
+        self.wardrobe = Wardrobe(self)
         self.menu = QMenu(self)
         self.watch = CameraWatch(controller.tasks, self)
         self.look = CameraLook(controller.tasks, self)
@@ -110,6 +111,7 @@ class MainWindow(QMainWindow):
         panes = {name: section.is_open for name, section in self.live.sections.items()}
         self.controller.change(window=bytes(self.saveGeometry().toBase64().data()).decode("ascii"), panes=panes)
         self.watch.end()
+        self.wardrobe.close()
         self.comparison.cancel()
         self.door.close()
         self.comparing.close()
@@ -167,9 +169,8 @@ class MainWindow(QMainWindow):
         self.first_run.show_choice(settings.camera, settings.source_set)
         if settings.theme != self._theme_name:
             self._theme_name = settings.theme
-            app = QApplication.instance()
-            assert isinstance(app, QApplication)
-            apply_theme(app, theme_named(settings.theme))
+            pages = [self.pages.widget(place) for place in range(self.pages.count())]
+            self.wardrobe.dress([*pages, self.menu], theme_named(settings.theme))
             self.live.show_theme(theme_named(settings.theme))
 
     def _show_sets(self, cards: list[SetCard]) -> None:

@@ -15,6 +15,8 @@ from engine.worker import Worker
 
 __all__ = ["SetChanger"]
 
+_LOOK_S, _LOOKS = 0.1, 50
+
 
 class SetChanger:
     """Prepares source sets on threads of their own; the latest one asked for wins. Thread: any.
@@ -45,14 +47,21 @@ class SetChanger:
                 self._loop.command(load)
                 return
             prepared = renderer.prepare(source_set)
+            switched = threading.Event()
 
             def use(renderer: Renderer) -> None:
-                self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
-                renderer.use(prepared)
-                trim_heap()  # tens of MB of the old set, which would stay scattered over the heap
+                try:
+                    self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
+                    renderer.use(prepared)
+                finally:
+                    switched.set()
 
             if mine == self._newest and not stopping.is_set():
                 self._loop.command(use)
+                for _ in range(_LOOKS):  # what was shown before is freed then, and not sooner
+                    if switched.wait(_LOOK_S) or stopping.is_set():
+                        break
+            trim_heap()
 
         worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
         self.workers = [*(one for one in self.workers if one.alive), worker]

@@ -2,7 +2,8 @@
 """Figures of the window, on the built-in clip and set: `python -m tests.helpers.desktop_bench WHAT [--json FILE]`.
 
     start      from the process's beginning, and from the click, to the first live picture
-    heartbeat  how late a timer of the GUI thread is while the character is live
+    heartbeat  how long the GUI thread is held up while the character is live at --fps, and by whom
+    pieces     the longest piece of the GUI thread's own time for everything a user does in the window
     share      frames per second with the window against the engine alone, in turns, in one run
     blocked    a GUI thread that sleeps for two seconds: what the engine went on to render, what was shown after
     soak       memory, threads and handles over --minutes, with another character every --switch-s
@@ -19,79 +20,19 @@ import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+from PySide6.QtWidgets import QApplication
 
-import numpy as np
-from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
-from PySide6.QtWidgets import QApplication, QStyleFactory
-
-from desktop.app import make_window, parse_args
-from desktop.bridge.session import SessionRequest, open_session, warm_up
-from desktop.settings import AppSettings, save_app_settings
-from desktop.widgets.main_window import MainWindow
+from desktop.bridge.session import SessionRequest, open_session
 from engine.config import LiveSettings
 from engine.memory import limit_arenas
-from engine.state import Phase
+from tests.helpers.desktop_drive import PATIENCE_S, go_live, make_app, opened_window, paced_clip, spend, until
+from tests.helpers.desktop_pulse import LIMIT_MS, Pulse, measure_pieces
+from tests.helpers.desktop_soak import soak
 
 __all__ = ["main"]
-
-_PATIENCE_S = 300.0
-_TICK_MS = 5
-_SAMPLE_S = 15.0
-
-
-def _until(done: Callable[[], bool], *, timeout_s: float = _PATIENCE_S) -> None:
-    ends_s = time.monotonic() + timeout_s
-    while not done():
-        if time.monotonic() > ends_s:
-            raise TimeoutError("what was waited for did not come")
-        QCoreApplication.processEvents()
-        time.sleep(0.002)
-
-
-def _spend(app: QApplication, seconds: float) -> None:
-    loop = QEventLoop(app)  # not `app.quit`, which closes the window
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-    loop.deleteLater()
-
-
-@contextmanager
-def _window() -> Iterator[MainWindow]:
-    with tempfile.TemporaryDirectory() as place:
-        settings = Path(place) / "desktop.json"
-        save_app_settings(AppSettings(camera="demo", source_set="amara", accepted=True, recordings=place), settings)
-        window = make_window(parse_args(["--settings", str(settings)]))
-        window.begin()
-        window.show()
-        window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
-        try:
-            yield window
-        finally:
-            window.close()
-
-
-def _go_live(window: MainWindow) -> float:
-    """Start and return how long the first picture of the character took, in seconds."""
-    shown: list[float] = []
-    controller = window.controller
-
-    def note(_frame: object) -> None:
-        if controller.shown.last_frame is not None and not shown:
-            shown.append(time.monotonic())
-
-    controller.frame.connect(note)
-    began_s = time.monotonic()
-    controller.start()
-    _until(lambda: bool(shown) and controller.current.phase is Phase.RUNNING)
-    controller.frame.disconnect(note)
-    return shown[0] - began_s
 
 
 def _process_age_s() -> float:
@@ -101,54 +42,47 @@ def _process_age_s() -> float:
 
 def bench_start(app: QApplication, _options: argparse.Namespace) -> dict[str, float]:
     """Process and click to the first picture; the click comes at once, while the libraries still load."""
-    with _window() as window:
+    with opened_window() as window:
         window_s = _process_age_s()
-        click_s = _go_live(window)
+        click_s = go_live(window)
         return {"process_to_window_s": window_s, "process_to_live_s": _process_age_s(), "click_to_live_s": click_s}
 
 
 def bench_heartbeat(app: QApplication, options: argparse.Namespace) -> dict[str, float]:
-    """Lateness of a 5 ms timer, by the wall and by the GUI thread's own processor time."""
-    with _window() as window:
-        _go_live(window)
-        _spend(app, 5)
-        late_ms: list[float] = []
-        own_ms: list[float] = []
-        last = [time.perf_counter(), time.thread_time()]
+    """What holds the GUI thread up: its own work, a lock, or others that have the processors."""
+    with tempfile.TemporaryDirectory() as place:
+        clip = paced_clip(Path(place), fps=options.fps)
+        with opened_window(camera=str(clip)) as window:
+            go_live(window)
+            spend(5)
+            frames: list[object] = []
+            window.controller.frame.connect(frames.append)
+            pulse = Pulse()
+            pulse.begin()
+            spend(options.seconds)
+            pulse.end()
+            shown = {"seconds": options.seconds, "frames_shown_per_s": len(frames) / options.seconds}
+            return {**shown, **pulse.figures()}
 
-        def beat() -> None:
-            now = [time.perf_counter(), time.thread_time()]
-            late_ms.append((now[0] - last[0]) * 1000 - _TICK_MS)
-            own_ms.append((now[1] - last[1]) * 1000)
-            last[:] = now
 
-        timer = QTimer(app, interval=_TICK_MS)
-        timer.timeout.connect(beat)
-        timer.start()
-        frames: list[object] = []
-        window.controller.frame.connect(frames.append)
-        _spend(app, options.seconds)
-        timer.stop()
-        late, own = np.array(late_ms[1:]), np.array(own_ms[1:])
-        return {
-            "seconds": options.seconds,
-            "frames_shown_per_s": len(frames) / options.seconds,
-            "late_p50_ms": float(np.median(late)),
-            "late_p99_ms": float(np.percentile(late, 99)),
-            "late_most_ms": float(late.max()),
-            "late_over_50_ms": int((late > 50).sum()),
-            "own_time_p99_ms": float(np.percentile(own, 99)),
-            "own_time_most_ms": float(own.max()),
-            "own_time_over_50_ms": int((own > 50).sum()),
-            "gui_thread_load": float(own.sum() / options.seconds / 1000),
-        }
+def bench_pieces(app: QApplication, options: argparse.Namespace) -> dict[str, float]:
+    """The window's own beginning, then one action after the other, live."""
+    began_s = time.thread_time()
+    with opened_window() as window:
+        found = {"window made and shown": (time.thread_time() - began_s) * 1000}
+        go_live(window)
+        spend(3)
+        found.update(measure_pieces(window, Pulse(), only=options.only))
+    over = [name for name, took_ms in found.items() if took_ms > LIMIT_MS]
+    print(f"Over {LIMIT_MS:g} ms: {', '.join(over) or 'nothing'}")
+    return found
 
 
 def _rate_alone(seconds: float) -> float:
     request = SessionRequest("demo", "amara", "lite", "auto", LiveSettings())
     session = open_session(request, on_frame=lambda: None, on_event=lambda: None, on_monitor=lambda: None)
     try:
-        if not session.pipeline.wait_until_live(_PATIENCE_S):
+        if not session.pipeline.wait_until_live(PATIENCE_S):
             raise TimeoutError(str(session.pipeline.state))
         time.sleep(5)
         before, began_s = session.stats().delivered["render"], time.monotonic()
@@ -159,13 +93,13 @@ def _rate_alone(seconds: float) -> float:
 
 
 def _rate_with_window(app: QApplication, seconds: float) -> float:
-    with _window() as window:
-        _go_live(window)
-        _spend(app, 5)
+    with opened_window() as window:
+        go_live(window)
+        spend(5)
         session = window.controller.run.session
         assert session is not None
         before, began_s = session.stats().delivered["render"], time.monotonic()
-        _spend(app, seconds)
+        spend(seconds)
         return (session.stats().delivered["render"] - before) / (time.monotonic() - began_s)
 
 
@@ -182,21 +116,21 @@ def bench_share(app: QApplication, options: argparse.Namespace) -> dict[str, flo
 
 def bench_blocked(app: QApplication, _options: argparse.Namespace) -> dict[str, float]:
     """Two seconds in which the GUI thread does nothing at all."""
-    with _window() as window:
-        _go_live(window)
-        _spend(app, 5)
+    with opened_window() as window:
+        go_live(window)
+        spend(5)
         session = window.controller.run.session
         assert session is not None
         shown: list[int] = []
         window.controller.frame.connect(lambda frame: shown.append(frame.captured_ns))
-        _spend(app, 2)
+        spend(2)
         open_before, began = session.stats().delivered["render"], len(shown)
-        _spend(app, 2)
+        spend(2)
         open_after, frames_open = session.stats().delivered["render"], len(shown) - began
         time.sleep(2)
         blocked_after, now_ns = session.stats().delivered["render"], time.monotonic_ns()
         shown.clear()
-        _until(lambda: bool(shown))
+        until(lambda: bool(shown))
         return {
             "rendered_in_2_s_open": open_after - open_before,
             "shown_in_2_s_open": frames_open,
@@ -205,49 +139,15 @@ def bench_blocked(app: QApplication, _options: argparse.Namespace) -> dict[str, 
         }
 
 
-def _sample() -> tuple[float, int, int]:
-    """Return resident memory in MB, threads, open handles."""
-    status = Path("/proc/self/status").read_text()
-    rss_mb = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    return rss_mb, int(status.split("Threads:")[1].split()[0]), len(os.listdir("/proc/self/fd"))
-
-
 def bench_soak(app: QApplication, options: argparse.Namespace) -> dict[str, float]:
-    """Slopes by least squares over the second half of the time, when caches are warm and every set was shown."""
-    rows: list[tuple[float, float, int, int, int]] = []
-    with _window() as window:
-        _go_live(window)
-        _until(lambda: bool(window.live.gallery.names))
-        names, began_s, turn = window.live.gallery.names, time.monotonic(), 0
-        while (spent_s := time.monotonic() - began_s) < options.minutes * 60:
-            rss_mb, threads, handles = _sample()
-            rows.append((spent_s, rss_mb, threads, handles, threading.active_count()))
-            print(f"{spent_s / 60:5.1f} min  {rss_mb:7.1f} MB  {threads} threads  {handles} handles", flush=True)
-            if options.switch_s and spent_s // options.switch_s > turn:
-                turn += 1
-                window.controller.select_set(names[turn % len(names)])
-            _spend(app, _SAMPLE_S)
-        session = window.controller.run.session
-        rendered = session.stats().delivered["render"] if session is not None else 0
-    table = np.array([row for row in rows if row[0] >= rows[-1][0] / 2])
-    slopes = [float(np.polyfit(table[:, 0] / 3600, table[:, column], 1)[0]) for column in (1, 2, 3)]
-    return {
-        "minutes": options.minutes,
-        "rendered_frames": rendered,
-        "rss_first_mb": rows[0][1],
-        "rss_half_mb": float(table[0, 1]),
-        "rss_last_mb": rows[-1][1],
-        "rss_slope_mb_per_h": slopes[0],
-        "threads_half": int(table[0, 2]),
-        "threads_last": rows[-1][2],
-        "handles_half": int(table[0, 3]),
-        "handles_last": rows[-1][3],
-    }
+    """Memory, threads and handles while characters are switched."""
+    return soak(minutes=options.minutes, switch_s=options.switch_s)
 
 
 _BENCHES = {
     "start": bench_start,
     "heartbeat": bench_heartbeat,
+    "pieces": bench_pieces,
     "share": bench_share,
     "blocked": bench_blocked,
     "soak": bench_soak,
@@ -263,14 +163,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak (default %(default)s)")
     parser.add_argument(
-        "--switch-s", type=float, default=60.0, help="of the soak: another character every so often; 0 for never"
+        "--switch-s", type=float, default=20.0, help="of the soak: another character every so often; 0 for never"
     )
+    parser.add_argument("--fps", type=int, default=30, help="of the heartbeat's input (default %(default)s)")
+    parser.add_argument("--only", default="", metavar="WORD", help="of the pieces: print those with this in their name")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args(argv)
     limit_arenas()  # as the app does
-    app = QApplication([])
-    app.setQuitOnLastWindowClosed(False)
-    app.setStyle(QStyleFactory.create("Fusion"))
+    app = make_app()
     found = _BENCHES[options.what](app, options)
     load = os.getloadavg()
     for name, value in found.items():
