@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.assets import load_canonical_face
-from engine.landmarks import EYES, LIPS
+from engine.landmarks import EYE_SIDES, EYES, LIPS
 from engine.types import LANDMARK_COUNT, freeze
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "affine_solver",
     "describe_head",
     "expression_weights",
+    "eye_openness",
     "pose_weights",
 ]
 
@@ -109,3 +111,17 @@ def describe_head(keypoints: NDArray[np.float32]) -> HeadDescriptor:
     scale = float(np.linalg.norm(affine[:2, :2]) / np.sqrt(2.0))
     deform = (keypoints - (face @ affine[:3] + affine[3])) @ np.linalg.inv(affine[:3])  # back in the head's own axes
     return HeadDescriptor((affine[:3] / scale).reshape(-1), deform, scale, affine[3, :2])
+
+
+def eye_openness(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return each eye's lid gap over its width, the person's right first, (2,).
+
+    Shapes:
+        points: (478, 3), any frame and scale.
+    """
+    openness = np.empty(2)
+    for side, (corners, upper, lower, _) in enumerate(EYE_SIDES):
+        width = max(float(np.linalg.norm(points[corners[0]] - points[corners[1]])), 1e-6)
+        # The two points next to each corner hardly part; they would only add noise.
+        openness[side] = np.linalg.norm(points[list(upper[1:6])] - points[list(lower[1:6])], axis=1).mean() / width
+    return openness

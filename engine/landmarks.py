@@ -21,6 +21,7 @@ __all__ = [
     "BROWS",
     "CHIN",
     "EYES",
+    "EYE_SIDES",
     "FACE_OVAL",
     "FOREHEAD_TOP",
     "IRISES",
@@ -65,6 +66,12 @@ EYES = (*RIGHT_EYE, *LEFT_EYE)
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 LEFT_IRIS = (473, 474, 475, 476, 477)
 IRISES = (*RIGHT_IRIS, *LEFT_IRIS)
+
+# Both eyes, the person's right first: corners, upper lid, lower lid, iris.
+EYE_SIDES = (
+    (RIGHT_EYE_CORNERS, RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS),
+    (LEFT_EYE_CORNERS, LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS),
+)
 
 # Brows: upper edge then lower edge, each from the temple to the nose.
 RIGHT_BROW = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)

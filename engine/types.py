@@ -133,7 +133,7 @@ class SourceImage:
     """One source picture, cropped to portrait space.
 
     rgb: (R, R, 3) uint8. alpha: (R, R) uint8, 255 on the person. keypoints: (478, 3) float32, portrait space.
-    cutout: the picture has no background of its own.
+    cutout: the picture has no background of its own. drawn: its landmarks were placed by hand.
     """
 
     name: str
@@ -141,6 +141,7 @@ class SourceImage:
     alpha: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
     cutout: bool = False
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         _check("SourceImage.rgb", self.rgb, (None, self.rgb.shape[0], 3), np.uint8)
@@ -161,6 +162,11 @@ class SourceSet:
     def cutout(self) -> bool:
         """Whether no picture has a background of its own."""
         return all(image.cutout for image in self.images)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the reference picture's landmarks were placed by hand, as no tracker finds a face there."""
+        return bool(self.images) and self.images[0].drawn
 
     def take(self, count: int) -> SourceSet:
         """Return the set cut to its first `count` pictures."""

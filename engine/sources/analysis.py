@@ -44,12 +44,14 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.er
 class AnalysedPicture:
     """A picture with what the tracker found in it.
 
-    landmarks_px: (478, 3) float32, pixels of `picture.rgb`. matte: (H, W) uint8, 255 on the person.
+    landmarks_px: (478, 3) float32, pixels of `picture.rgb`. matte: (H, W) uint8, 255 on the person. by_hand: the
+    landmarks come from guide points.
     """
 
     picture: Picture
     landmarks_px: NDArray[np.float32]
     matte: NDArray[np.uint8]
+    by_hand: bool = False
 
 
 def default_cache_dir() -> Path:
@@ -112,7 +114,7 @@ def _by_hand(
             what = f"Picture {Path(picture.label).name} has no matte yet and nothing is at hand to make one."
             raise SourceSetInvalid(what, hint=f"Load the set with a tracker. ({picture.label})", path=picture.label)
         matte = analyser.matte(picture.rgb)
-    return AnalysedPicture(picture, freeze(landmarks_px), freeze(np.array(matte, np.uint8)))
+    return AnalysedPicture(picture, freeze(landmarks_px), freeze(np.array(matte, np.uint8)), by_hand=True)
 
 
 _Found = tuple[NDArray[np.float32], NDArray[np.uint8]]

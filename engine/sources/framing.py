@@ -223,11 +223,13 @@ def cut_image(image: NDArray[np.uint8], box: SquareBox, *, side_px: int) -> NDAr
 def frame_picture(analysed: AnalysedPicture, box: SquareBox, *, name: str, side_px: int) -> SourceImage:
     """Return the portrait of one picture: pixels, matte and keypoints through the same box."""
     keypoints = keypoints_from_landmarks(analysed.landmarks_px, box=box.box)
+    cutout = analysed.picture.alpha is not None
     if analysed.picture.alpha is None:
         rgb = cut_image(analysed.picture.rgb, box, side_px=side_px)
-        return SourceImage(name, rgb, cut_image(analysed.matte, box, side_px=side_px), keypoints)
-    rgb, alpha = _cut_cutout(analysed.picture.rgb, analysed.picture.alpha, box, side_px)
-    return SourceImage(name, rgb, alpha, keypoints, cutout=True)
+        alpha = cut_image(analysed.matte, box, side_px=side_px)
+    else:
+        rgb, alpha = _cut_cutout(analysed.picture.rgb, analysed.picture.alpha, box, side_px)
+    return SourceImage(name, rgb, alpha, keypoints, cutout=cutout, drawn=analysed.by_hand)
 
 
 def _cut_cutout(

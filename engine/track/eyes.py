@@ -13,16 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.landmarks import (
-    LEFT_EYE_CORNERS,
-    LEFT_IRIS,
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    RIGHT_EYE_CORNERS,
-    RIGHT_IRIS,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-)
+from engine.headpose import eye_openness
+from engine.landmarks import EYE_SIDES
 
 __all__ = [
     "AVERAGE_OPEN",
@@ -48,10 +40,6 @@ _SHUT_GAP = 0.06  # share of the open gap that stays, so that lid points keep th
 _WIDEST = 1.7  # openness of a stare
 _PART_YAW_RAD = (np.radians(18.0), np.radians(38.0))  # between these the far eye hands over to the near one
 
-_SIDES = (
-    (RIGHT_EYE_CORNERS, RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS),
-    (LEFT_EYE_CORNERS, LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS),
-)
 # Place of each lid point between outer (0) and inner (1) corner.
 _ALONG = (np.arange(7, dtype=np.float64)[:, None] + 1) / 8
 
@@ -66,15 +54,12 @@ class EyeState:
 
 def read_eyes(shape: Array) -> EyeState:
     """Measure both eyes of a shape, (478, 3)."""
-    openness, gaze = np.empty(2), np.empty((2, 3))
-    for side, (corners, upper, lower, iris) in enumerate(_SIDES):
+    gaze = np.empty((2, 3))
+    for side, (corners, _, _, iris) in enumerate(EYE_SIDES):
         outer, inner = shape[corners[0]], shape[corners[1]]
         width = max(float(np.linalg.norm(outer - inner)), 1e-6)
-        # The two points next to each corner hardly part; they would only add noise.
-        gaps = np.linalg.norm(shape[list(upper[1:6])] - shape[list(lower[1:6])], axis=1)
-        openness[side] = gaps.mean() / width
         gaze[side] = (shape[iris[0]] - (outer + inner) / 2) / width
-    return EyeState(openness, gaze)
+    return EyeState(eye_openness(shape), gaze)
 
 
 def normalise_openness(openness: Array, *, resting: Array) -> Array:
@@ -114,7 +99,7 @@ def write_eyes(shape: Array, *, neutral: Array, openness: Array, gaze_change: Ar
     Shapes:
         shape, neutral: (478, 3). openness: (2,), 1 = as in `neutral`. gaze_change: (2, 3), over eye width.
     """
-    for side, (corners, upper, lower, iris) in enumerate(_SIDES):
+    for side, (corners, upper, lower, iris) in enumerate(EYE_SIDES):
         ends = list(corners)
         moved = shape[ends] - neutral[ends]
         carried = (1 - _ALONG) * moved[0] + _ALONG * moved[1]

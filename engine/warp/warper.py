@@ -19,6 +19,8 @@ from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine
+from engine.warp.drawn_lids import DrawnLids, LidReach, LidView, open_lids, shut_pictures
+from engine.warp.drawn_shut import DRAWN_REACH, shut_eyes
 from engine.warp.fitting import prepare_what_fits
 from engine.warp.heat import paint_values, shares_from
 from engine.warp.layers import layers_of
@@ -28,11 +30,21 @@ __all__ = ["PreparedSourceSet", "Warper"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ShutEyes:
+    """Shut eyes of a drawn set. encoded: the pictures that show them; made_from: the set's picture each belongs to."""
+
+    lids: DrawnLids
+    encoded: EncodedSourceSet
+    made_from: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PreparedSourceSet:
     """Everything a set needs on the render thread.
 
     backdrop: (R, R, 3) uint8, the one that is shown. backdrops: (N, R, R, 3) uint8, that of every picture. keypoints:
-    (N, 478, 3), of its pictures. warning: what is to be said where the device holds only the set's first pictures.
+    (N, 478, 3), of its pictures. shut: of a drawn set, its pictures with shut eyes. warning: what is to be said where
+    the device holds only the set's first pictures.
     """
 
     name: str
@@ -41,12 +53,19 @@ class PreparedSourceSet:
     backdrop: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
     backdrops: NDArray[np.uint8]
+    shut: ShutEyes | None = None
     warning: OutOfDeviceMemory | None = None
 
     @property
     def shown(self) -> int:
         """Pictures in use."""
         return self.encoded.count
+
+    def reset(self) -> None:
+        """Forget the past frames."""
+        self.selector.reset()
+        if self.shut is not None:
+            self.shut.lids.reset()
 
 
 class Warper:
@@ -59,6 +78,7 @@ class Warper:
         self._runner, self._reason = runner, reason
         self._current: PreparedSourceSet | None = None
         self._last: FrameInputs | None = None
+        self._lids: LidView | None = None
         self._painted: tuple[PreparedSourceSet, EncodedSourceSet] | None = None
 
     @property
@@ -99,17 +119,34 @@ class Warper:
     def _prepare(self, source_set: SourceSet) -> PreparedSourceSet:
         layers = layers_of(source_set, self.side_px)
         keypoints = np.stack([image.keypoints for image in source_set.images])
-        rgba = layers.person.astype(np.float32) / 127.5 - 1
-        encoded = self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
+        encoded = self._encode(layers.person, keypoints)
+        shut = self._prepare_shut(layers.person, keypoints) if source_set.drawn else None
         manifest = self._runner.manifest
         gains = SelectionSettings(face_pose=manifest.face_pose_gain, expression=manifest.expression_gain)
         selector = SourceSelector([describe_head(k) for k in keypoints], gains)
-        return PreparedSourceSet(source_set.name, encoded, selector, layers.backdrop, keypoints, layers.backdrops)
+        return PreparedSourceSet(source_set.name, encoded, selector, layers.backdrop, keypoints, layers.backdrops, shut)
+
+    def _prepare_shut(self, person: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> ShutEyes:
+        """Encode a drawn set's pictures with shut eyes; where there is none, each picture with its eyes drawn shut."""
+        made_from = shut_pictures(list(keypoints))
+        if made_from:
+            pictures, shut, reach = [person[i] for i in made_from], [keypoints[i] for i in made_from], LidReach()
+            opened = [open_lids(points, reference=keypoints[0]) for points in shut]
+        else:
+            made_from, reach, opened = list(range(len(person))), DRAWN_REACH, list(keypoints)
+            drawn, shut = map(list, zip(*map(shut_eyes, person[..., :3], keypoints), strict=True))
+            pictures = [np.dstack([rgb, rgba[..., 3]]) for rgb, rgba in zip(drawn, person, strict=True)]
+        lids = DrawnLids(keypoints[0], shut, list(keypoints), side_px=self.side_px, reach=reach)
+        return ShutEyes(lids, self._encode(np.stack(pictures), np.stack(opened)), tuple(made_from))
+
+    def _encode(self, person: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
+        rgba = person.astype(np.float32) / 127.5 - 1
+        return self._runner.encode(np.ascontiguousarray(rgba.transpose(0, 3, 1, 2)), keypoints)
 
     def use(self, prepared: PreparedSourceSet) -> None:
         """Switch to a prepared set, from the next frame on."""
-        prepared.selector.reset()
-        self._current, self._last = prepared, None
+        prepared.reset()
+        self._current, self._last, self._lids = prepared, None, None
 
     def set_sources(self, source_set: SourceSet) -> None:
         """Prepare a set and switch to it."""
@@ -128,9 +165,16 @@ class Warper:
         Raises:
             SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
         """
-        current = self.prepared
-        choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
-        rgba = self._animate(current, FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face))
+        current, shut = self.prepared, self.prepared.shut
+        keypoints = query.keypoints if shut is None else shut.lids.raise_lids(query.keypoints)
+        choice = current.selector.choose(describe_head(keypoints), query.captured_ns)
+        inputs = FrameInputs(keypoints, choice.pick, choice.log_stage, choice.log_face)
+        rgba = self._animate(current, current.encoded, inputs)
+        stage = int(choice.pick[choice.log_stage.argmax()])
+        lids = None if shut is None else shut.lids.view(keypoints, stage=stage)
+        if shut is not None and lids is not None:
+            rgba = lids.lay_over(rgba, self._animate(current, shut.encoded, _alone(lids.index, keypoints)))
+        self._last, self._lids = inputs, lids
         return WarpedPortrait(query.captured_ns, rgba, current.backdrop, choice.share)
 
     def warp_from(self, index: int, keypoints: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -141,12 +185,13 @@ class Warper:
         Raises:
             SourceSetEmpty, InferenceFailed: as `warp`.
         """
-        one = np.zeros(1, np.float32)
-        return self._animate(self.prepared, FrameInputs(keypoints, np.array([index], np.int64), one, one))
+        current, inputs = self.prepared, _alone(index, keypoints)
+        rgba = self._animate(current, current.encoded, inputs)
+        self._last, self._lids = inputs, None
+        return rgba
 
-    def _animate(self, current: PreparedSourceSet, inputs: FrameInputs) -> NDArray[np.uint8]:
-        portrait = self._runner.animate(current.encoded, inputs)
-        self._last = inputs
+    def _animate(self, current: PreparedSourceSet, encoded: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.uint8]:
+        portrait = self._runner.animate(encoded, inputs)
         if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
             raise InferenceFailed(
                 f"The engine returned undefined pixels for pictures {inputs.pick.tolist()} of '{current.name}'.",
@@ -181,7 +226,7 @@ class Warper:
     def reset(self) -> None:
         """Forget temporal state: after a seek, a loss of tracking or a change of driver."""
         if self._current is not None:
-            self._current.selector.reset()
+            self._current.reset()
 
     def close(self) -> None:
         """Free the model."""
@@ -193,3 +238,9 @@ class Warper:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+
+def _alone(index: int, keypoints: NDArray[np.float32]) -> FrameInputs:
+    """One picture draws the frame."""
+    one = np.zeros(1, np.float32)
+    return FrameInputs(keypoints, np.array([index], np.int64), one, one)
