@@ -16,8 +16,10 @@ from types import TracebackType
 
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from desktop.bridge.instance import AlreadyRunning
 from desktop.bridge.session import DEMO_CLIP, warm_up
 from desktop.controller import Controller
+from desktop.second_start import bring_to_front, only_one, say_running
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
 from engine.memory import limit_arenas
@@ -60,7 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     app.setApplicationName("bunraku")
     app.setApplicationDisplayName("Bunraku")
     app.setStyle(QStyleFactory.create("Fusion"))
+    instance = only_one(options.settings or settings_path())
+    if isinstance(instance, AlreadyRunning):
+        return say_running(instance)
     window = make_window(options)
+    instance.on_ring(lambda: bring_to_front(window))
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         _log.error("An error that nobody expected", exc_info=(kind, error, trace))
@@ -73,7 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     window.begin()
     window.show()
     window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
-    return leave(app.exec())
+    code = app.exec()
+    instance.close()
+    return leave(code)
 
 
 def leave(code: int) -> int:

@@ -9,8 +9,8 @@
     ├─ DeviceError
     │  ├─ CameraError      5   CameraMissing, CameraBusy, CameraStalled, CameraImpaired
     │  ├─ MicrophoneMissing 5
-    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraLost, FormatRejected, OutputUnwritable, DiskFull,
-    │                          SigningFailed
+    │  └─ SinkError        6   VirtualCameraMissing, VirtualCameraBusy, VirtualCameraLost, FormatRejected,
+    │                          OutputUnwritable, DiskFull, SigningFailed
     ├─ EngineError         7   BackendUnavailable, ModelFileMissing, ModelMismatch, InferenceFailed, EngineMissing,
     │                          EngineMismatch, ShapeOutsideProfile, OutOfDeviceMemory, CudaError (DeviceLost),
     │                          EngineBuildFailed, PrecisionLost
@@ -75,6 +75,7 @@ __all__ = [
     "SourceUnreadable",
     "TooManySources",
     "UnknownSetting",
+    "VirtualCameraBusy",
     "VirtualCameraLost",
     "VirtualCameraMissing",
     "WatermarkError",
@@ -220,6 +221,10 @@ class SinkError(DeviceError):
 
 class VirtualCameraMissing(SinkError):
     """No virtual-camera device exists; the message carries each back-end's own words."""
+
+
+class VirtualCameraBusy(SinkError):
+    """Another Bunraku feeds this virtual camera."""
 
 
 class VirtualCameraLost(SinkError):

@@ -107,8 +107,13 @@ def build_renderer(
     """
     settings = settings or LiveSettings()
 
+    chosen = backend
+
     def shipped_warper() -> PortraitWarper:
-        return open_warper(model=model, backend=backend)
+        nonlocal chosen
+        warper = open_warper(model=model, backend=chosen)
+        chosen = warper.backend  # after a failure it is made anew there or not at all: no silent way from GPU to CPU
+        return warper
 
     make_tracker = spares.tracker if spares is not None and spares.tracker is not None else FaceMeshTracker
     make_warper = spares.warper if spares is not None and spares.warper is not None else shipped_warper

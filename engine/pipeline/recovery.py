@@ -70,7 +70,8 @@ class Recovery:
         if not self._failures:
             self._since_ns = now_ns
         self._failures, self._good_frames, self._stage = self._failures + 1, 0, stage
-        if isinstance(error, _FOR_GOOD) or now_ns - self._since_ns >= self._give_up_ns:
+        away = self._lost and isinstance(error, BackendUnavailable)  # a driver that starts again sees no GPU meanwhile
+        if (isinstance(error, _FOR_GOOD) and not away) or now_ns - self._since_ns >= self._give_up_ns:
             raise error
         if isinstance(error, _LOST) and not self._lost:
             self._lost, self._next_ns = True, now_ns

@@ -35,7 +35,7 @@ def has_driver() -> bool:
 
 
 def find_engine_here(manifest: ModelManifest) -> tuple[WarpRunner | None, str]:
-    """Return a runner on the first NVIDIA GPU and "", or None and the reason, to be put after "because"."""
+    """Return a runner on the first NVIDIA GPU and its back-end, or None and the reason, to be put after "because"."""
     if not has_driver():
         return None, "no NVIDIA driver was found"
     if manifest.learned:
@@ -47,7 +47,7 @@ def find_engine_here(manifest: ModelManifest) -> tuple[WarpRunner | None, str]:
     reasons = []
     for flavour in installed:
         try:
-            return open_tensorrt(manifest, flavour), ""
+            return open_tensorrt(manifest, flavour), flavour
         except EngineError as error:
             reasons.append(in_words(error))
         except Exception as error:  # a library of NVIDIA's may raise anything, and nobody has asked for it

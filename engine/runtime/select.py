@@ -14,7 +14,7 @@ from engine.runtime.manifest import ModelManifest, load_manifest
 from engine.runtime.nvidia import find_engine_here, open_tensorrt
 from engine.runtime.tensorrt_library import FLAVOURS
 
-__all__ = ["BACKENDS", "open_learned_runner", "open_runner"]
+__all__ = ["BACKENDS", "open_chosen_runner", "open_learned_runner", "open_runner"]
 
 _ASKED = "asked for"
 BACKENDS = ("auto", "openvino", "openvino:GPU", "openvino:NPU", "tensorrt_rtx", "tensorrt", "torch", "torch:cuda")
@@ -34,22 +34,30 @@ def open_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunn
         EngineMissing, EngineMismatch: no engine was built, or it is another one.
         ModelFileMissing, ModelMismatch: the model's files are wrong.
     """
+    return open_chosen_runner(backend, model=model)[:2]
+
+
+def open_chosen_runner(backend: str = "auto", *, model: str = "lite") -> tuple[WarpRunner, str, str]:
+    """As `open_runner`; returns the back-end's name too: `backend` itself, or what auto has chosen."""
     manifest = load_manifest(model)
+    why_not = ""
     if backend == "auto":
-        runner, why_not = find_engine_here(manifest)
+        runner, found = find_engine_here(manifest)
         if runner is not None:
-            return runner, "auto: an NVIDIA GPU and an engine for it are here"
+            return runner, "auto: an NVIDIA GPU and an engine for it are here", found
+        why_not = found
     name, device = _choose(backend)
     if name == "openvino":
         from engine.runtime.openvino_runner import OpenVinoRunner
 
         reason = f"auto: openvino on CPU, because {why_not}" if backend == "auto" else _ASKED
-        return OpenVinoRunner(manifest, device=device.upper() or "CPU"), reason
+        opened = OpenVinoRunner(manifest, device=device.upper() or "CPU")
+        return opened, reason, name if backend == "auto" else backend
     if name in FLAVOURS:
-        return open_tensorrt(manifest, name, device), _ASKED
+        return open_tensorrt(manifest, name, device), _ASKED, backend
     from engine.runtime.torch_runner import TorchRunner
 
-    return TorchRunner(manifest, device=device or "cpu"), _ASKED
+    return TorchRunner(manifest, device=device or "cpu"), _ASKED, backend
 
 
 def open_learned_runner(manifest: ModelManifest, *, backend: str = "auto") -> tuple[LearnedRunner, str]:

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.locks import try_lock
+
 __all__ = ["RecordingFile"]
 
 _BOX_HEADER_BYTES = 8  # size (4), type (4); ISO/IEC 14496-12, 4.2
@@ -75,18 +77,15 @@ def _open_alone(path: Path) -> io.FileIO:
     """Open a file for writing and empty it, unless somebody else is writing it; POSIX only knows that."""
     number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(number, 0)
-        return io.FileIO(number, "r+")
-    except BlockingIOError:
-        os.close(number)
-        raise OSError(errno.EBUSY, "another Bunraku is recording into it") from None
+        alone = sys.platform == "win32" or try_lock(number)
+        if alone:
+            os.ftruncate(number, 0)
+            return io.FileIO(number, "r+")
     except BaseException:
         os.close(number)
         raise
+    os.close(number)
+    raise OSError(errno.EBUSY, "another Bunraku is recording into it")
 
 
 def _whole_length(file: BinaryIO) -> int:

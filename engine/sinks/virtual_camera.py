@@ -29,9 +29,11 @@ from engine.errors import (
     FormatRejected,
     OutputUnwritable,
     SinkError,
+    VirtualCameraBusy,
     VirtualCameraLost,
     VirtualCameraMissing,
 )
+from engine.locks import ProcessLock, holder_of
 from engine.private import write_private
 from engine.sinks.base import BaseSink, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
@@ -121,6 +123,7 @@ class VirtualCameraSink(BaseSink):
 
     Raises:
         VirtualCameraMissing: no device; with each back-end's own words and what to install.
+        VirtualCameraBusy: another Bunraku feeds the device.
         FormatRejected: the device refuses the size or rate.
         OutputUnwritable: no shared memory.
     """
@@ -148,15 +151,19 @@ class VirtualCameraSink(BaseSink):
         require_size(card, self._size_wh, where="The holding card's virtual camera")
         self._clock: Clock = clock or SystemClock()
         self._options = _options(fps, backend, device, hold_s, linger_s, backend_module)
-        self._token_file = _token_file(device)
-        self._ring: SharedRing | None = SharedRing(card)
+        self._token_file = _device_file(device, "token")
+        self._lock = _lock(device) if device is not None else None  # before a host of ours can disturb another's
+        self._ring: SharedRing | None = None
         self._restarts = 0
         self._restart_ns = 0
         self._beat = (0, self._clock.now_ns())
         self._host: _Host | None = None
         try:
+            self._ring = SharedRing(card)
             self._host = self._start_host()
             self._wait_until_open(self._host, start_s)
+            if self._lock is None:
+                self._lock = _lock(self.device)  # some drivers let two programs feed one device
         except BaseException:
             self.close()
             raise
@@ -207,11 +214,16 @@ class VirtualCameraSink(BaseSink):
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _wait_until_open(self, host: _Host, start_s: float) -> None:
         if not host.answered.wait(start_s):
             raise VirtualCameraMissing(f"The virtual camera did not open within {start_s:.0f} s.", hint=missing_hint())
         if not host.ready:
+            if self._lock is None and host.failed.get("kind") == "missing" and (pid := _other_feeder()):
+                raise _busy("", pid)
             raise _opening_error(host.failed, self._size_wh)
 
     def _check_host(self, ring: SharedRing) -> None:
@@ -283,10 +295,48 @@ def _options(
     return options
 
 
-def _token_file(device: str | None) -> Path:
-    """Return the file through which successive hosts of one device know of each other."""
+def _cache_folder() -> Path:
+    return Path(platformdirs.user_cache_dir("bunraku", appauthor=False))
+
+
+def _device_file(device: str | None, kind: str) -> Path:
+    """Return a file that belongs to one device.
+
+    token: by which successive hosts know of each other. lock: held by the app whose host feeds it.
+    """
     name = re.sub(r"[^A-Za-z0-9]+", "-", device or "default").strip("-")
-    return Path(platformdirs.user_cache_dir("bunraku", appauthor=False)) / f"vcam-{name}.token"
+    return _cache_folder() / f"vcam-{name}.{kind}"
+
+
+def _lock(device: str) -> ProcessLock | None:
+    """Hold a device for this app; None where the cache folder cannot be written, which is no reason not to run.
+
+    Raises:
+        VirtualCameraBusy: another one holds it.
+    """
+    path = _device_file(device, "lock")
+    try:
+        return ProcessLock(path)
+    except BlockingIOError:
+        raise _busy(device, holder_of(path)) from None
+    except OSError:
+        return None
+
+
+def _other_feeder() -> int:
+    """Return a process that feeds some device now; 0 where there is none."""
+    return next(filter(None, map(holder_of, sorted(_cache_folder().glob("vcam-*.lock")))), 0)
+
+
+def _busy(device: str, pid: int) -> VirtualCameraBusy:
+    """Return the error for a device that another app feeds; an empty name where none was free."""
+    what = f"The virtual camera {device} is fed" if device else "No virtual camera is free: one is fed"
+    return VirtualCameraBusy(
+        f"{what} by another Bunraku (process {pid}).",
+        hint="End that one first, or give each a device of its own with --device.",
+        device=device,
+        pid=pid,
+    )
 
 
 def _write_token(path: Path, token: str) -> bool:

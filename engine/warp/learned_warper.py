@@ -43,8 +43,8 @@ class LearnedWarper:
     of `MotionSettings` belong to landmarks and do nothing here.
     """
 
-    def __init__(self, runner: LearnedRunner, *, reason: str = "asked for") -> None:
-        self._runner, self._reason = runner, reason
+    def __init__(self, runner: LearnedRunner, *, reason: str = "asked for", backend: str = "") -> None:
+        self._runner, self._reason, self.backend = runner, reason, backend
         self._current: PreparedLearnedSet | None = None
         self._share = 1.0
         self._given_neutral: Motion | None = None

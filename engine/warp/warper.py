@@ -74,8 +74,8 @@ class Warper:
     State: no set → `set_sources` → `warp` any number of times; `set_sources` again at any time.
     """
 
-    def __init__(self, runner: WarpRunner, *, reason: str = "asked for") -> None:
-        self._runner, self._reason = runner, reason
+    def __init__(self, runner: WarpRunner, *, reason: str = "asked for", backend: str = "") -> None:
+        self._runner, self._reason, self.backend = runner, reason, backend
         self._current: PreparedSourceSet | None = None
         self._last: FrameInputs | None = None
         self._lids: LidView | None = None

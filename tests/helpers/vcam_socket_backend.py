@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A virtual-camera back-end for tests: sends every picture to a socket, so that the test sees what a call would.
 
-`device` is "host:port" of the test's server. Run inside the host through `--backend-module`. A test that stops
-reading makes `send` block, as a stuck driver does.
+`device` is "host:port" of the test's server; without one, `$BUNRAKU_TEST_DEVICE` is the first that is free.
+Run inside the host through `--backend-module`. A test that stops reading makes `send` block, as a stuck driver does.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from typing import Any
@@ -25,6 +26,7 @@ class SocketCamera:
     def __init__(self, *, width: int, height: int, fps: float, fourcc: int, device: str | None, **_: Any) -> None:
         if width > _WIDEST_PX:
             raise RuntimeError(f"unsupported width {width}")
+        device = device or os.environ.get("BUNRAKU_TEST_DEVICE")
         if device is None:
             raise RuntimeError("no device given")
         host, port = device.rsplit(":", 1)

@@ -21,6 +21,7 @@ from engine.errors import (
     FormatRejected,
     OutputUnwritable,
     ShapeError,
+    VirtualCameraBusy,
     VirtualCameraLost,
     VirtualCameraMissing,
 )
@@ -281,6 +282,39 @@ def test_a_restarted_app_takes_the_device_over(call: CallApp, tmp_path: Path) ->
         call.accept()
         sink.send(marked_frame(size_wh=_SIZE_WH))
         call.read_until(marked_frame(size_wh=_SIZE_WH).rgb)
+
+
+def test_a_second_app_on_the_same_device_is_told_and_the_first_goes_on(call: CallApp, tmp_path: Path) -> None:
+    with _start_dying_app(call, tmp_path / "cache", linger_s=0.0) as app:
+        with pytest.raises(VirtualCameraBusy) as caught:
+            _open(call)
+        assert str(caught.value) == (
+            f"The virtual camera {call.device} is fed by another Bunraku (process {app.pid}). "
+            "End that one first, or give each a device of its own with --device."
+        )
+        assert caught.value.exit_code == 6
+        assert call.read() is not None, "the call still gets the first one's pictures"
+        app.kill()
+
+
+def test_a_device_found_by_itself_is_held_too(call: CallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUNRAKU_TEST_DEVICE", call.device)  # what the stand-in takes for the first free device
+    first = VirtualCameraSink(*_SIZE_WH, 30.0, "socket", card=_card(), backend_module=BACKEND_MODULE)
+    call.accept()
+    with first:
+        assert first.device == call.device
+        with pytest.raises(VirtualCameraBusy, match=f"process {os.getpid()}"):
+            _open(call)
+    with _open(call) as second:
+        assert second.device == call.device
+
+
+def test_where_no_device_is_left_the_one_who_has_it_is_named(call: CallApp) -> None:
+    with (
+        _open(call),
+        pytest.raises(VirtualCameraBusy, match=rf"is free: one is fed by another Bunraku \(process {os.getpid()}\)"),
+    ):
+        VirtualCameraSink(*_SIZE_WH, 30.0, "socket", card=_card(), backend_module=BACKEND_MODULE)
 
 
 @pytest.mark.skipif(

@@ -8,6 +8,7 @@ import pytest
 from engine import state as states
 from engine.clock import NS_PER_S, FakeClock
 from engine.errors import (
+    BackendUnavailable,
     CudaError,
     EngineError,
     EngineMismatch,
@@ -95,6 +96,20 @@ def test_after_a_lost_gpu_nothing_is_tried_before_it_is_back() -> None:
     while scene.status.state.reasons:
         scene.frame(None)
     assert scene.clock.now_ns() / NS_PER_S - cleared_s <= 0.3, "of the one second allowed, the rest is for loading"
+
+
+def test_a_driver_that_starts_again_after_a_loss_is_waited_for() -> None:
+    scene = _Scene()
+    scene.frame(CudaError("gone"))
+    scene.repair_error = BackendUnavailable("the driver sees no NVIDIA GPU")
+    for _ in range(30):
+        assert not scene.frame(None)
+    assert scene.status.state.reasons == (states.ENGINE_RECOVERING,)
+    scene.repair_error = None
+    while scene.status.state.reasons:
+        scene.frame(None)
+    with pytest.raises(BackendUnavailable):
+        _Scene().frame(BackendUnavailable("from the start"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from engine.runtime import cuda as cuda_module
 from engine.runtime import nvidia, select
 from engine.runtime.base import FrameInputs
 from engine.runtime.cuda import CudaDevice
-from engine.runtime.engine_file import EngineKey, default_folder, describe_record, engine_path, record_path
+from engine.runtime.engine_file import EngineKey, default_folder
 from engine.runtime.manifest import load_manifest
-from tests.helpers.host_cuda import HostCuda, make_library
+from tests.helpers.host_cuda import HostCuda
+from tests.helpers.nvidia_machine import NvidiaMachine
 from tests.helpers.source_faces import make_keypoints, portrait_rgb
 
 MANIFEST = load_manifest("lite")
@@ -44,60 +44,22 @@ def test_no_gpu_is_one_sentence(options: dict[str, Any], index: int, says: str, 
     assert hint in caught.value.hint
 
 
-class Machine:
-    """A machine with an NVIDIA GPU, a driver and both libraries, as a test changes it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cuda = HostCuda()
-        self.library_options: dict[str, Any] = {}
-        self.installed = {"tensorrt_rtx"}
-        self.driver = True
-        real = importlib.util.find_spec
-
-        def find_spec(package: str, *rest: Any) -> Any:
-            return package in self.installed or None if package.startswith("tensorrt") else real(package, *rest)
-
-        monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-        monkeypatch.setattr(cuda_module, "load_cuda", lambda: self.cuda)
-        monkeypatch.setattr(nvidia, "has_driver", lambda: self.driver)
-        graph = MANIFEST.folder / "animate.onnx"
-        monkeypatch.setattr(nvidia, "load_library", lambda _: make_library(self.cuda, graph, **self.library_options))
-
-    def build(self, *architectures: str, data: bytes = b"an engine", **changes: str) -> Path:
-        """Put an engine where the runtime looks for it."""
-        facts = {
-            "model": "lite",
-            "graph": "animate",
-            "graph_sha256": MANIFEST.files["animate.onnx"],
-            "flavour": "tensorrt_rtx",
-            "version": "1.0",
-            "precision": "fp32",
-            "profile": RANGE.name,
-        }
-        key = EngineKey(**{**facts, **changes}, architectures=architectures)
-        path = engine_path(default_folder(), key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        record_path(path).write_text(describe_record(key, b"an engine"))
-        return path
-
-
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> NvidiaMachine:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return Machine(monkeypatch)
+    return NvidiaMachine(monkeypatch)
 
 
 class TestByName:
     """`--backend tensorrt_rtx`."""
 
-    def test_an_engine_for_several_gpus_serves_this_one(self, machine: Machine) -> None:
+    def test_an_engine_for_several_gpus_serves_this_one(self, machine: NvidiaMachine) -> None:
         machine.build("sm86", "sm89")
         runner, reason = select.open_runner("tensorrt_rtx")
         assert reason == "asked for"
         assert runner.description == "tensorrt_host 1.0 on Host GPU, fp32"
 
-    def test_buckets_will_do_and_a_range_is_preferred(self, machine: Machine) -> None:
+    def test_buckets_will_do_and_a_range_is_preferred(self, machine: NvidiaMachine) -> None:
         wanted = EngineKey(
             "lite", "animate", MANIFEST.files["animate.onnx"], "tensorrt_rtx", "1.0", ("sm89",), "fp32", RANGE.name
         )
@@ -108,13 +70,13 @@ class TestByName:
 
     @pytest.mark.parametrize("name", ["BUNRAKU_ENGINES", "XDG_CACHE_HOME"])
     def test_the_folder_can_be_chosen(
-        self, name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, name: str, machine: NvidiaMachine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
         assert tmp_path / "elsewhere" in machine.build("sm89").parents
         assert select.open_runner("tensorrt_rtx")[0]
 
-    def test_none_built_says_the_command(self, machine: Machine) -> None:
+    def test_none_built_says_the_command(self, machine: NvidiaMachine) -> None:
         with pytest.raises(EngineMissing) as caught:
             select.open_runner("tensorrt_rtx")
         assert caught.value.message == "No engine of 'lite' was built for sm89 with tensorrt_rtx 1.0."
@@ -130,14 +92,14 @@ class TestByName:
         ids=["another GPU", "another version", "another flavour"],
     )
     def test_one_for_something_else_is_named(
-        self, architecture: str, changes: dict[str, str], there: str, machine: Machine
+        self, architecture: str, changes: dict[str, str], there: str, machine: NvidiaMachine
     ) -> None:
         machine.build(architecture, **changes)
         with pytest.raises(EngineMissing, match=f"there are some for {there}") as caught:
             select.open_runner("tensorrt_rtx")
         assert caught.value.hint == f"Run: {BUILD}"
 
-    def test_a_gpu_that_is_not_built_for_by_itself_is_in_the_command(self, machine: Machine) -> None:
+    def test_a_gpu_that_is_not_built_for_by_itself_is_in_the_command(self, machine: NvidiaMachine) -> None:
         machine.cuda.architecture = (12, 1)
         with pytest.raises(EngineMissing) as caught:
             select.open_runner("tensorrt_rtx")
@@ -145,42 +107,42 @@ class TestByName:
 
     @pytest.mark.parametrize("architecture", [(7, 5), (9, 0)])
     def test_a_gpu_that_rtx_does_not_know_is_told_the_other_library(
-        self, architecture: tuple[int, int], machine: Machine
+        self, architecture: tuple[int, int], machine: NvidiaMachine
     ) -> None:
         machine.cuda.architecture = architecture
         with pytest.raises(BackendUnavailable, match=r"Host GPU is sm(75|90), and TensorRT for RTX runs our") as caught:
             select.open_runner("tensorrt_rtx")
         assert "--flavour tensorrt" in caught.value.hint
 
-    def test_a_truncated_one_is_not_used(self, machine: Machine) -> None:
+    def test_a_truncated_one_is_not_used(self, machine: NvidiaMachine) -> None:
         machine.build("sm89", data=b"half")
         with pytest.raises(EngineMismatch, match="truncated: expected 9 bytes, got 4") as caught:
             select.open_runner("tensorrt_rtx")
         assert caught.value.hint == f"Run: {BUILD}"
 
-    def test_one_of_an_older_model_is_not_used(self, machine: Machine) -> None:
+    def test_one_of_an_older_model_is_not_used(self, machine: NvidiaMachine) -> None:
         machine.build("sm89", graph_sha256="0" * 64)
         with pytest.raises(EngineMismatch, match="stale: it was built for graph sha256 000000000000…"):
             select.open_runner("tensorrt_rtx")
 
-    def test_one_that_the_library_does_not_read_is_named(self, machine: Machine) -> None:
+    def test_one_that_the_library_does_not_read_is_named(self, machine: NvidiaMachine) -> None:
         machine.build("sm89")
         machine.library_options["readable"] = False
         with pytest.raises(EngineMismatch, match="cannot be used on Host GPU: 9 bytes are not an engine") as caught:
             select.open_runner("tensorrt_rtx")
         assert "build_engines.py" in caught.value.hint
 
-    def test_too_little_memory_is_said_in_figures(self, machine: Machine) -> None:
+    def test_too_little_memory_is_said_in_figures(self, machine: NvidiaMachine) -> None:
         machine.build("sm89")
         machine.library_options["context_bytes"] = 2 << 40
         with pytest.raises(OutOfDeviceMemory, match="needs 2199023 MB on Host GPU, where"):
             select.open_runner("tensorrt_rtx")
 
-    def test_a_gpu_is_a_number(self, machine: Machine) -> None:
+    def test_a_gpu_is_a_number(self, machine: NvidiaMachine) -> None:
         with pytest.raises(BackendUnavailable, match="'fast' is no number of a GPU"):
             select.open_runner("tensorrt_rtx:fast")
 
-    def test_a_library_that_is_not_there_says_how_to_get_it(self, machine: Machine) -> None:
+    def test_a_library_that_is_not_there_says_how_to_get_it(self, machine: NvidiaMachine) -> None:
         with pytest.raises(BackendUnavailable, match="needs the package tensorrt, which is not installed") as caught:
             select.open_runner("tensorrt")
         assert caught.value.hint == "Run: pip install '.[tensorrt]'"
@@ -189,7 +151,7 @@ class TestByName:
 class TestAuto:
     """What `auto` chooses, and the reason in the run's first line."""
 
-    def test_the_gpu_where_everything_is_there(self, machine: Machine) -> None:
+    def test_the_gpu_where_everything_is_there(self, machine: NvidiaMachine) -> None:
         machine.build("sm89")
         runner, reason = select.open_runner("auto")
         assert runner.description.startswith("tensorrt_host 1.0 on Host GPU")
@@ -227,13 +189,15 @@ class TestAuto:
         ],
         ids=["no driver", "no package", "old driver", "no GPU", "no engine", "truncated", "no memory"],
     )
-    def test_the_cpu_else_and_why(self, change: Callable[[Machine], object], because: str, machine: Machine) -> None:
+    def test_the_cpu_else_and_why(
+        self, change: Callable[[NvidiaMachine], object], because: str, machine: NvidiaMachine
+    ) -> None:
         change(machine)
         runner, reason = select.open_runner("auto")
         assert runner.description.startswith("openvino")
         assert reason.startswith(f"auto: openvino on CPU, because {because}")
 
-    def test_without_cuda_python_it_says_so(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_cuda_python_it_says_so(self, machine: NvidiaMachine, monkeypatch: pytest.MonkeyPatch) -> None:
         def missing() -> None:
             raise BackendUnavailable(
                 "The NVIDIA back-ends need the package cuda-python.", hint="Run: pip install '.[rtx]'"
@@ -244,7 +208,7 @@ class TestAuto:
         assert reason.endswith("because the NVIDIA back-ends need the package cuda-python; run: pip install '.[rtx]'")
 
     def test_a_library_that_breaks_is_named_and_logged(
-        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, machine: NvidiaMachine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         def broken(_: str) -> None:
             raise TypeError("no such overload")
@@ -256,7 +220,7 @@ class TestAuto:
         assert "because tensorrt_rtx failed (TypeError: no such overload); --backend tensorrt_rtx shows" in reason
         assert "failed while it was opened" in caplog.text
 
-    def test_both_libraries_are_tried_and_both_reasons_given(self, machine: Machine) -> None:
+    def test_both_libraries_are_tried_and_both_reasons_given(self, machine: NvidiaMachine) -> None:
         machine.installed.add("tensorrt")
         reason = select.open_runner("auto")[1]
         assert "with tensorrt 1.0; run: python build_engines.py --flavour tensorrt --only lite; and no" in reason
@@ -267,6 +231,8 @@ class TestAuto:
         ("driver", "because"),
         [(True, "run implicit-warping models only, and 'fomm' is fomm"), (False, "no NVIDIA driver")],
     )
-    def test_models_with_learned_keypoints_stay_on_the_cpu(self, driver: bool, because: str, machine: Machine) -> None:
+    def test_models_with_learned_keypoints_stay_on_the_cpu(
+        self, driver: bool, because: str, machine: NvidiaMachine
+    ) -> None:
         machine.driver = driver
         assert because in select.open_learned_runner(load_manifest("fomm"))[1]
