@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,14 +30,19 @@ def write_whole(path: Path, data: bytes | str, *, durable: bool = False) -> None
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     """Give the name of a file to write beside `path`, which takes its place where the block ends without error.
 
+    Programs and threads that write the same file at once each have a name of their own; the last one wins.
+
+    Args:
+        keep_suffix: the name ends as the path's does, for writers that choose the format by it.
     Raises:
         OSError: the folder cannot be made, or the file cannot take its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two programs may write the same file at once
+    mine = f"{os.getpid()}-{threading.get_native_id()}.part"
+    part = path.with_name(f"{path.stem}.{mine}{path.suffix}" if keep_suffix else f"{path.name}.{mine}")
     try:
         yield part
         os.replace(part, path)

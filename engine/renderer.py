@@ -158,8 +158,8 @@ class Renderer:
         """Show another character from the next frame on."""
         if prepared.warper not in (None, self._warper):  # replaced meanwhile, and with it what it had encoded
             prepared = self.prepare(prepared.source_set)
-        images = prepared.source_set.images[: getattr(prepared.warper_side, "shown", None)]
-        self._warning = getattr(prepared.warper_side, "warning", None)
+        images = prepared.source_set.images[: prepared.warper_side.shown]
+        self._warning = prepared.warper_side.warning
         self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
         self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import MotionSettings
+from engine.errors import PuppeteerError
 from engine.track.base import Tracker
 from engine.track.calibration import Neutral
 from engine.types import Frame, Query, SourceSet, TrackedMotion, WarpedPortrait
 
-__all__ = ["Monitor", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "Spares"]
+__all__ = ["Monitor", "MotionRetargeter", "PortraitWarper", "PreparedCharacter", "PreparedSet", "Spares"]
 
 Monitor = Callable[[Frame, "TrackedMotion | None", "Neutral | None"], None]
 """Told of every driving frame, what was found on it, and the neutral pose; for the performer's own eyes only."""
@@ -39,6 +40,20 @@ class MotionRetargeter(Protocol):
         """Forget the past frames."""
 
 
+class PreparedSet(Protocol):
+    """What the renderer needs to know of a set that a warper has prepared."""
+
+    @property
+    def shown(self) -> int:
+        """Of how many of the set's pictures, its first, the device holds what it needs."""
+        ...
+
+    @property
+    def warning(self) -> PuppeteerError | None:
+        """What is to be said about it with its first frame."""
+        ...
+
+
 class PortraitWarper(Protocol):
     """What the renderer needs of a warper; one that is a `NeedsPortrait` too gets the driving portrait with a query."""
 
@@ -50,7 +65,7 @@ class PortraitWarper(Protocol):
     def description(self) -> str:
         """Model and back-end in one line."""
 
-    def prepare(self, source_set: SourceSet) -> Any:
+    def prepare(self, source_set: SourceSet) -> PreparedSet:
         """Encode a set without using it yet; on any thread."""
 
     def use(self, prepared: Any) -> None:
@@ -71,7 +86,7 @@ class PreparedCharacter:
     """A source set ready to be switched to between two frames. warper: whose cache it is, of no use to another."""
 
     source_set: SourceSet
-    warper_side: Any
+    warper_side: PreparedSet
     warper: PortraitWarper | None = None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The consent gate of a pipeline, where sets and sinks meet, whichever way either came in. Any thread.
 
-A sink that asks for a consent note (`BaseSink.needs_consent`) does not join a character without one; a change to such
+A sink that asks for a consent note (`Sink.needs_consent`) does not join a character without one; a change to such
 a character is refused while such a sink is there; and before each frame the render thread asks once more. Behind all
 that, the virtual camera itself takes no frame that does not say so (`OutputFrame.consented`).
 """
@@ -36,7 +36,7 @@ class Clearance:
         Raises:
             ConsentMissing: it asks for a note that the set does not have.
         """
-        if shown is not None and getattr(sink, "needs_consent", False):
+        if shown is not None and sink.needs_consent:
             require_consent(shown, _now())
 
     def let_set(self, source_set: SourceSet) -> None:
@@ -55,7 +55,7 @@ class Clearance:
         Raises:
             ConsentMissing: the run ends with the holding card.
         """
-        shown = getattr(renderer, "source_set", None)
+        shown = renderer.source_set
         if shown is not None and shown is not self._cleared:
             self.let_set(shown)
 

@@ -124,7 +124,8 @@ class Pipeline:
     @property
     def source_set(self) -> SourceSet | None:
         """The character that is shown; None while loading."""
-        return getattr(self._loop.renderer, "source_set", None)
+        renderer = self._loop.renderer
+        return renderer.source_set if renderer is not None else None
 
     @property
     def neutral(self) -> Neutral | None:

@@ -10,11 +10,11 @@ Not yet run on a GPU; the calls are those of tensorrt_rtx 1.7.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
+
+from engine.files import write_whole
 
 __all__ = ["RuntimeCache"]
 
@@ -55,15 +55,11 @@ class RuntimeCache:
         data = bytes(self._cache.serialize())
         if data == self._known:
             return
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
-            part.write_bytes(data)
-            part.replace(self._path)
+            write_whole(self._path, data)
             self._known = data
         except OSError as error:
             log.info("Compiled kernels are not kept for the next start: %s (%s)", error.strerror or error, self._path)
-            with contextlib.suppress(OSError):
-                part.unlink()
 
     def _load(self, path: Path) -> None:
         try:

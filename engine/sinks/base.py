@@ -37,6 +37,20 @@ class Sink(Protocol):
         """Whether frames should queue rather than replace each other."""
         ...
 
+    @property
+    def needs_consent(self) -> bool:
+        """Whether its frames reach other people as if they came from a camera.
+
+        The character's set must then carry a complete consent note (`engine.consent.require_consent`; the pipeline
+        asks).
+        """
+        ...
+
+    @property
+    def unsigned(self) -> SinkError | None:
+        """Why what it has finished, and is complete all the same, has no signature; None where nothing is missing."""
+        ...
+
     def send(self, frame: OutputFrame) -> None:
         """Take one frame.
 
@@ -52,15 +66,12 @@ class Sink(Protocol):
 
 
 class BaseSink:
-    """The context-manager half of a sink.
-
-    needs_consent: whether its frames reach other people as if they came from a camera, for which the character's set
-    must carry a complete consent note (`engine.consent.require_consent`; the pipeline asks).
-    """
+    """The context-manager half of a sink, and what holds for most of them."""
 
     name = "sink"
     keeps_every_frame = False
     needs_consent = False
+    unsigned: SinkError | None = None
 
     def send(self, frame: OutputFrame) -> None:
         """Take one frame."""

@@ -19,7 +19,7 @@ class LentSink(BaseSink):
         self._sink = sink
         self.name = sink.name
         self.keeps_every_frame = sink.keeps_every_frame
-        self.needs_consent = getattr(sink, "needs_consent", False)
+        self.needs_consent = sink.needs_consent
 
     def send(self, frame: OutputFrame) -> None:
         """Pass one frame on; raises what the sink raises."""

@@ -100,7 +100,6 @@ class Mp4Sink(BaseSink):
         self._first_ns = self._last_ns = 0
         self._last_tick = -1
         self._seals: dict[Seal, None] = {}  # in the order of their first frame
-        self.unsigned: SigningFailed | None = None  # why the finished file has no signature
 
     @property
     def seals(self) -> tuple[Seal, ...]:

@@ -52,7 +52,7 @@ class Outlet:
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.name, self.broken = sink.name, False
-        self.needs_consent: bool = getattr(sink, "needs_consent", False)
+        self.needs_consent = sink.needs_consent
         self.worker = Worker(f"sink {sink.name}", self._run, on_error=on_error)
         self._sink = sink
         self._handover: LatestSlot[OutputFrame] | BoundedQueue[OutputFrame] = (
@@ -147,9 +147,8 @@ class Outlet:
             _log.debug("sink %s failed while closing", self.name, exc_info=error)
             if not self.broken:
                 self._break(_unexpected(self.name, error))
-        unsigned = getattr(self._sink, "unsigned", None)  # of a recording, which is complete all the same
-        if isinstance(unsigned, SinkError):
-            self._status.warn(self.name, unsigned)
+        if self._sink.unsigned is not None:
+            self._status.warn(self.name, self._sink.unsigned)
 
 
 def _unexpected(name: str, error: Exception) -> SinkError:

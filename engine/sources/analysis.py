@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -23,8 +21,9 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from engine.errors import NoFaceInSource, SourceSetInvalid, SourceUnreadable
+from engine.files import replacing
 from engine.geometry import Box, landmarks_from_keypoints
-from engine.private import private_folder
+from engine.private import open_private, private_folder
 from engine.sources.base import SourceAnalyser
 from engine.sources.guides import GuidePoints, fit_landmarks
 from engine.sources.picture import Picture, decode_picture
@@ -199,11 +198,9 @@ def _points(data: Mapping[str, NDArray[np.float32]], key: str) -> NDArray[np.flo
 def _to_user_cache(picture: Picture, found: _Found, cache_dir: Path) -> None:
     try:
         private_folder(cache_dir)
-        # Written beside and renamed, so that a second Bunraku never reads half a file.
-        handle, scratch = tempfile.mkstemp(dir=cache_dir, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
+        path = cache_dir / f"{picture.sha256}.npz"
+        with replacing(path) as part, open(part, "wb", opener=open_private) as file:
             np.savez_compressed(file, landmarks_px=found[0], matte=found[1])
-        os.replace(scratch, cache_dir / f"{picture.sha256}.npz")
     except OSError as error:
         # A full or read-only disk costs time on the next start, nothing else.
         log.warning("Landmarks could not be cached: %s (%s)", error, cache_dir)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from engine.assets import asset_root
 from engine.errors import InvalidSetting, OutputUnwritable, SourceSetInvalid, SourceSetMissing
+from engine.files import write_whole
 from engine.sources.guides import GUIDE_POINTS, GuidePoints
 from engine.sources.picture import PICTURE_SUFFIXES
 from engine.sources.store import SET_FILE
@@ -108,12 +108,9 @@ def save_guides(folder: Path, picture: str, guides: GuidePoints | None) -> None:
         entries[0].pop("guides", None)
     else:
         entries[0]["guides"] = guides_table(guides)
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(tomlkit.dumps(document), encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, tomlkit.dumps(document))
     except OSError as error:
-        part.unlink(missing_ok=True)
         what = f"The set file cannot be written: {error.strerror or error} ({path})."
         raise OutputUnwritable(what, hint="Check the folder's rights.", path=str(path)) from error
 

@@ -33,6 +33,12 @@ class PreparedLearnedSet:
     encoded: EncodedSourceSet
     motion: Motion
     backdrop: NDArray[np.uint8]
+    warning: None = None
+
+    @property
+    def shown(self) -> int:
+        """Pictures in use: all of them."""
+        return self.encoded.count
 
 
 class LearnedWarper:

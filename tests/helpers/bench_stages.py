@@ -57,6 +57,7 @@ class CountingRenderer:
         self._clock, self._lost_every, self._fails_at = clock, lost_every, fails_at
         self.listener: Callable[[Any], None] = lambda event: None
         self.last_timings = StageTimes()
+        self.source_set: SourceSet | None = None
         self.used: list[int] = []
         self.frames = 0
         self.closed = 0

@@ -155,6 +155,14 @@ class ScriptedRetargeter:
         self.resets += 1
 
 
+class PreparedName(str):
+    """A set's name, as what a `ScriptedWarper` has prepared."""
+
+    __slots__ = ()
+    shown = 16
+    warning = None
+
+
 class ScriptedWarper:
     """Shows a person of one colour, a little darker with every source set used."""
 
@@ -169,13 +177,13 @@ class ScriptedWarper:
         self.closed_on = ""
         self._backdrop = np.full((64, 64, 3), 30, np.uint8)
 
-    def prepare(self, source_set: SourceSet) -> str:
+    def prepare(self, source_set: SourceSet) -> PreparedName:
         """Return the name."""
         if not source_set.images:
             raise ValueError("empty")
-        return source_set.name
+        return PreparedName(source_set.name)
 
-    def use(self, prepared: str) -> None:
+    def use(self, prepared: PreparedName) -> None:
         """Note it."""
         self.used.append(prepared)
 

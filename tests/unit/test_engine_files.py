@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,37 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypa
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_two_threads_that_write_one_file_leave_one_of_the_two_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    both_write = threading.Barrier(2, timeout=30)
+    names: list[str] = []
+
+    def write(text: str) -> None:
+        with replacing(path) as part:
+            names.append(part.name)
+            with part.open("w") as file:
+                file.write(text[:50_000])
+                both_write.wait()
+                file.write(text[50_000:])
+            both_write.wait()
+
+    threads = [threading.Thread(target=write, args=(letter * 100_000,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(set(names)) == 2
+    assert path.read_text() in ("a" * 100_000, "b" * 100_000)
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_the_suffix_can_stay(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.safetensors", keep_suffix=True) as part:
+        assert part.name.endswith(".part.safetensors")
+        part.write_text("x")
+    assert os.listdir(tmp_path) == ["a.safetensors"]
 
 
 def test_a_block_that_raises_replaces_nothing(tmp_path: Path) -> None:

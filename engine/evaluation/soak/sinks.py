@@ -51,6 +51,7 @@ class AuditSink(BaseSink):
     def __init__(self, name: str = "virtual camera", *, behind: Sink | None = None, clock: Clock | None = None) -> None:
         self.name = name
         self._behind = behind
+        self.needs_consent = behind is not None and behind.needs_consent
         self._clock: Clock = clock or SystemClock()
         self._changed = threading.Condition()
         self._found = Audited()
@@ -99,6 +100,7 @@ class FailingSink(BaseSink):
 
     def __init__(self, sink: Sink, board: Switchboard) -> None:
         self.name, self.keeps_every_frame = sink.name, sink.keeps_every_frame
+        self.needs_consent = sink.needs_consent
         self._sink, self._board = sink, board
 
     def send(self, frame: OutputFrame) -> None:
@@ -116,3 +118,4 @@ class FailingSink(BaseSink):
         """Close the sink."""
         with contextlib.suppress(VirtualCameraLost):
             self._sink.close()
+        self.unsigned = self._sink.unsigned

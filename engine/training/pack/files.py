@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.cv import cv2
 from engine.errors import DiskFull, OutputUnwritable
+from engine.files import write_whole
 from engine.sinks.base import is_disk_full
 from engine.training.render.clip import write_mp4
 
@@ -51,15 +52,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DiskFull, OutputUnwritable: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     with writing(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+        write_whole(path, data)
 
 
 def write_frames(path: Path, frames: NDArray[np.uint8], *, fps: int) -> str:

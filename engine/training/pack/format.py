@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import PackInvalid
+from engine.files import write_whole
 
 __all__ = [
     "FORMAT",
@@ -112,9 +113,7 @@ def write_manifest(folder: Path, manifest: PackManifest) -> None:
         OSError: as the system says.
     """
     text = json.dumps({"format": FORMAT, "version": VERSION, **asdict(manifest)}, indent=1, ensure_ascii=False)
-    part = folder / f"{MANIFEST}.part"
-    part.write_text(text + "\n", "utf-8")
-    part.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, text + "\n")
 
 
 def read_manifest(folder: Path) -> PackManifest:

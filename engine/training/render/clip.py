@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DiskFull, OutputUnwritable
+from engine.files import replacing
 from engine.sinks.base import is_disk_full
 from engine.training.render.background import draw_background
 from engine.training.render.loading import load_avatar
@@ -69,14 +70,12 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int, crf:
     Raises:
         DiskFull, OutputUnwritable: the file cannot be written.
     """
-    partial = path.with_suffix(".part")
     count = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputUnwritable(f"The folder cannot be made ({error.strerror}): {path}.") from error
-    try:
-        with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        with (
+            replacing(path) as part,
+            av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file,
+        ):
             stream = file.add_stream("libx264", rate=fps)
             # One thread: the encoder's output then depends on nothing but the frames.
             stream.options = {"crf": str(crf), "preset": "slow", "threads": "1"}
@@ -90,10 +89,7 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int, crf:
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)))
                 count += 1
             file.mux(stream.encode())
-        partial.replace(path)
     except OSError as error:
         kind_of = DiskFull if is_disk_full(error) else OutputUnwritable
         raise kind_of(f"The clip cannot be written ({error.strerror}): {path}.", path=str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return count

@@ -7,7 +7,6 @@ there is either the old checkpoint or the new one. No pickle: a checkpoint from 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.errors import ModelFileMissing, ModelMismatch
+from engine.files import replacing
 
 __all__ = ["CHECKPOINT", "FORMAT", "read_checkpoint", "read_facts", "replace_file", "write_checkpoint"]
 
@@ -85,8 +85,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: it cannot be written; an older file of that name is untouched.
     """
-    part = path.with_suffix(f".part{path.suffix}")  # the suffix stays: some writers choose the format by it
-    try:
+    with replacing(path, keep_suffix=True) as part:
         part.touch()
         mode = part.stat().st_mode
         try:
@@ -96,11 +95,6 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         part.chmod(mode)  # safetensors makes files that only their owner may read
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
     if os.name == "posix":  # the new name, too, is to outlive a power cut
         folder = os.open(path.parent, os.O_RDONLY)
         try:
