@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.errors import InferenceFailed, InvalidSetting, OutOfDeviceMemory, SourceSetEmpty
 from engine.headpose import describe_head
-from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
+from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine, fit_picture
 from engine.warp.fitting import prepare_what_fits
@@ -49,6 +49,16 @@ class PreparedSourceSet:
         return self.encoded.count
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """What one frame is drawn from. share: how much of it each picture gives, (N,)."""
+
+    captured_ns: int
+    prepared: PreparedSourceSet
+    inputs: FrameInputs
+    share: NDArray[np.float32]
+
+
 class Warper:
     """Animates one source set at a time.
 
@@ -59,6 +69,7 @@ class Warper:
         self._runner, self._reason = runner, reason
         self._current: PreparedSourceSet | None = None
         self._last: FrameInputs | None = None
+        self._begun: tuple[_Aim, NDArray[np.uint8] | None] | None = None  # what is being drawn, or is drawn already
         self._painted: tuple[PreparedSourceSet, EncodedSourceSet] | None = None
 
     @property
@@ -133,10 +144,42 @@ class Warper:
         Raises:
             SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
         """
+        aim = self._aim(query)
+        return self._portrait(aim, self._animate(aim.prepared, aim.inputs))
+
+    def start(self, query: Query) -> None:
+        """Begin a frame; see `engine.warp.base.WarpsBeside`. A back-end that cannot compute by itself is waited for.
+
+        Raises:
+            as `warp`.
+        """
+        aim = self._aim(query)
+        drawn = None
+        if isinstance(self._runner, StartsFrames):
+            self._runner.start(aim.prepared.encoded, aim.inputs)
+        else:
+            drawn = self._animate(aim.prepared, aim.inputs)
+        self._begun = aim, drawn
+
+    def finish(self) -> WarpedPortrait:
+        """Return the frame that was begun."""
+        assert self._begun is not None, "a frame was begun"
+        (aim, drawn), self._begun = self._begun, None
+        if drawn is None:
+            assert isinstance(self._runner, StartsFrames), "it began"
+            drawn = self._picture(aim.prepared, aim.inputs, self._runner.wait())
+        return self._portrait(aim, drawn)
+
+    def _aim(self, query: Query) -> _Aim:
+        """Choose the pictures for a frame."""
         current = self.prepared
         choice = current.selector.choose(describe_head(query.keypoints), query.captured_ns)
-        rgba = self._animate(current, FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face))
-        return WarpedPortrait(query.captured_ns, rgba, current.backdrop, choice.share)
+        inputs = FrameInputs(query.keypoints, choice.pick, choice.log_stage, choice.log_face)
+        return _Aim(query.captured_ns, current, inputs, choice.share)
+
+    @staticmethod
+    def _portrait(aim: _Aim, rgba: NDArray[np.uint8]) -> WarpedPortrait:
+        return WarpedPortrait(aim.captured_ns, rgba, aim.prepared.backdrop, aim.share)
 
     def warp_from(self, index: int, keypoints: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Render the character as one picture of the set alone shows it, whatever fits better.
@@ -150,7 +193,12 @@ class Warper:
         return self._animate(self.prepared, FrameInputs(keypoints, np.array([index], np.int64), one, one))
 
     def _animate(self, current: PreparedSourceSet, inputs: FrameInputs) -> NDArray[np.uint8]:
-        portrait = self._runner.animate(current.encoded, inputs)
+        return self._picture(current, inputs, self._runner.animate(current.encoded, inputs))
+
+    def _picture(
+        self, current: PreparedSourceSet, inputs: FrameInputs, portrait: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Return what the back-end drew as a picture of its own; that of the back-end is overwritten by the next."""
         self._last = inputs
         if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
             raise InferenceFailed(
@@ -190,7 +238,7 @@ class Warper:
 
     def close(self) -> None:
         """Free the model."""
-        self._current = self._last = self._painted = None
+        self._current = self._last = self._painted = self._begun = None
         self._runner.close()
 
     def __enter__(self) -> Warper:
