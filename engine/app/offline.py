@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A driving file → an animated file: every frame is rendered, and the file's own time stamps are kept.
 
-Runs on the calling thread; nothing is dropped and nothing is paced. Ctrl-C closes the output, so that what was
+Runs on the calling thread; nothing is dropped and nothing is paced. While the model draws a frame, the one before is
+composed and encoded and the next is tracked (`Renderer.render_ahead`). Ctrl-C closes the output, so that what was
 rendered so far plays.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -196,6 +197,16 @@ def frame_at(driving: str, captured_ns: int) -> Frame:
     return last
 
 
+def _frames(camera: Camera, limit_s: float | None) -> Iterator[Frame]:
+    """Yield the frames of so much driving time."""
+    first_ns: int | None = None
+    while (frame := camera.read()) is not None:
+        first_ns = frame.captured_ns if first_ns is None else first_ns
+        if limit_s is not None and (frame.captured_ns - first_ns) / _NS_PER_S >= limit_s:
+            return
+        yield frame
+
+
 def render_all(
     camera: Camera,
     renderer: Renderer,
@@ -214,19 +225,17 @@ def render_all(
     count = lost = 0
     first_ns = last_ns = 0
     try:
-        while (frame := camera.read()) is not None:
-            first_ns = first_ns if count else frame.captured_ns
-            at_s = (frame.captured_ns - first_ns) / _NS_PER_S
-            if limit_s is not None and at_s >= limit_s:
-                break
-            output = renderer.render(frame)
-            sink.send(output)
-            lost += renderer.tracking_lost
-            if sheet is not None:
-                sheet.offer(count, at_s=at_s, driver=frame.rgb, output=output)
-            last_ns = frame.captured_ns
-            count += 1
-            advance(count)
+        with closing(renderer.render_ahead(_frames(camera, limit_s))) as rendered:
+            for done in rendered:
+                last_ns = done.frame.captured_ns
+                first_ns = first_ns if count else last_ns
+                sink.send(done.output)
+                lost += done.lost
+                if sheet is not None:
+                    at_s = (last_ns - first_ns) / _NS_PER_S
+                    sheet.offer(count, at_s=at_s, driver=done.frame.rgb, output=done.output)
+                count += 1
+                advance(count)
     except KeyboardInterrupt:
         return Animation(count, lost, (last_ns - first_ns) / _NS_PER_S, complete=False)
     if lost == count:

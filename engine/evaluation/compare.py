@@ -9,7 +9,7 @@ every other output, each frame passes the watermark gate, which alone makes what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ahead import one_ahead
 from engine.app.assembly import load_sources
 from engine.app.offline import frame_at, neutral_of
 from engine.capture import open_camera
@@ -27,7 +28,7 @@ from engine.evaluation.baseline import PortraitWarper
 from engine.evaluation.clips import EvalClip, load_clip
 from engine.evaluation.columns import Columns
 from engine.evaluation.cross import character_of
-from engine.evaluation.drive import Moment, begin, open_models, show
+from engine.evaluation.drive import Moment, begin, open_models, show, shown, start
 from engine.evaluation.plan import plan_clip
 from engine.evaluation.protocol import Instruments, moment_of, open_instruments
 from engine.runtime.manifest import load_manifest
@@ -45,6 +46,7 @@ _CLIP_SOURCES = 4  # of a clip's own frames, unless told otherwise
 _CLIP_FRAMES = 1500  # of a clip that rebuilds itself; they are held in memory, and a longer one is thinned out
 
 Advance = Callable[[int, int | None], None]
+_Timed = tuple[int, "Moment | None"]  # when, and what; None where no face was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """A character and what drives it. neutral: the driving portrait at rest, None for absolute motion.
-
-    moments: (time_ns, moment), None where no face was found.
-    """
+    """A character and what drives it. neutral: the driving portrait at rest, None for absolute motion."""
 
     source_set: SourceSet
-    moments: Iterator[tuple[int, Moment | None]]
+    moments: Iterator[_Timed]
     neutral: NDArray[np.uint8] | None
     total: int | None
     fps: float
@@ -140,18 +139,15 @@ def _render(
 ) -> Comparison:
     count = lost = 0
     try:
-        for captured_ns, moment in plan.moments:
-            if moment is None:
-                lost += 1
-                canvas = columns.hold()
-            else:
-                outputs = [show(warper, moment, side_px=_SIDE_PX) for warper in warpers]
-                canvas = columns.draw(moment.portrait, outputs)
-            composite = Composite(captured_ns, canvas)
-            sealed = seal(composite, rendered_ns=captured_ns, corner="bottom-right", origin=plan.origin)
-            sink.send(sealed)
-            count += 1
-            advance(count, plan.total)
+        with closing(_drawn(plan.moments, warpers)) as drawn:
+            for (captured_ns, moment), outputs in drawn:
+                lost += moment is None
+                canvas = columns.hold() if moment is None else columns.draw(moment.portrait, outputs)
+                composite = Composite(captured_ns, canvas)
+                sealed = seal(composite, rendered_ns=captured_ns, corner="bottom-right", origin=plan.origin)
+                sink.send(sealed)
+                count += 1
+                advance(count, plan.total)
     except KeyboardInterrupt:
         return Comparison(count, lost, complete=False)
     if lost == count:
@@ -160,6 +156,26 @@ def _render(
             hint="Use a video that shows one face from the front, well lit and at least 80 pixels wide.",
         )
     return Comparison(count, lost)
+
+
+def _drawn(
+    moments: Iterator[_Timed], warpers: Sequence[PortraitWarper]
+) -> Generator[tuple[_Timed, list[NDArray[np.uint8]]], None, None]:
+    """Yield each moment with every model's output. The last model draws beside the tracking and the encoding."""
+    others, last = warpers[:-1], warpers[-1]
+    outputs: list[NDArray[np.uint8]] = []
+
+    def begin_last(timed: _Timed) -> None:
+        if (moment := timed[1]) is not None:
+            outputs[:] = [show(warper, moment, side_px=_SIDE_PX) for warper in others]
+            start(last, moment)
+
+    def finish_last(timed: _Timed) -> list[NDArray[np.uint8]]:
+        if (moment := timed[1]) is None:
+            return []
+        return [*outputs, shown(last, moment, side_px=_SIDE_PX)]
+
+    return one_ahead(moments, start=begin_last, finish=finish_last)
 
 
 def _plan(job: CompareJob, instruments: Instruments) -> _Plan:
@@ -208,9 +224,7 @@ def _drive(job: CompareJob, source_set: SourceSet) -> _Plan:
     return _Plan(source_set, moments, None if job.absolute else portrait, total, info.fps or 25.0, caption)
 
 
-def _moments(
-    driving: Path, retargeter: Retargeter, crop: DrivingCrop, limit_s: float | None
-) -> Iterator[tuple[int, Moment | None]]:
+def _moments(driving: Path, retargeter: Retargeter, crop: DrivingCrop, limit_s: float | None) -> Iterator[_Timed]:
     with open_camera(driving, paced=False) as camera, closing(FaceMeshTracker()) as tracker:
         while (frame := camera.read()) is not None:
             if limit_s is not None and frame.captured_ns >= limit_s * NS_PER_S:

@@ -19,10 +19,10 @@ from engine.evaluation.baseline import COPY, CopyWarper, PortraitWarper
 from engine.evaluation.scoring import alpha_over
 from engine.runtime.manifest import IMPLICIT_WARP, load_manifest
 from engine.sources.framing import SquareBox, cut_image
-from engine.types import Query, SourceSet
-from engine.warp.base import NeedsPortrait
+from engine.types import Query, SourceSet, WarpedPortrait
+from engine.warp.base import NeedsPortrait, WarpsBeside
 
-__all__ = ["Models", "Moment", "begin", "open_models", "show", "title_of"]
+__all__ = ["Models", "Moment", "begin", "open_models", "show", "shown", "start", "title_of"]
 
 _TITLES = {"fomm": "FOMM", "fv2v": "fv2v", "implicit_warp_paper": "Implicit Warping, as published"}
 
@@ -97,8 +97,29 @@ def begin(warper: PortraitWarper, source_set: SourceSet, *, neutral: NDArray[np.
 
 def show(warper: PortraitWarper, moment: Moment, *, side_px: int) -> NDArray[np.uint8]:
     """Return the output for one driving frame over its own backdrop, (side, side, 3) uint8."""
+    return _picture(warper.warp(_query(warper, moment)), side_px)
+
+
+def start(warper: PortraitWarper, moment: Moment) -> None:
+    """Begin what `show` does, where the warper can draw by itself; nothing otherwise. `shown` must follow."""
+    if isinstance(warper, WarpsBeside):
+        warper.start(_query(warper, moment))
+
+
+def shown(warper: PortraitWarper, moment: Moment, *, side_px: int) -> NDArray[np.uint8]:
+    """Return the output for the driving frame that was begun, as `show` does."""
+    if isinstance(warper, WarpsBeside):
+        return _picture(warper.finish(), side_px)
+    return show(warper, moment, side_px=side_px)
+
+
+def _query(warper: PortraitWarper, moment: Moment) -> Query:
     portrait = moment.portrait if isinstance(warper, NeedsPortrait) else None
-    output = alpha_over(warper.warp(Query(moment.captured_ns, moment.keypoints.copy(), portrait)))
+    return Query(moment.captured_ns, moment.keypoints.copy(), portrait)
+
+
+def _picture(portrait: WarpedPortrait, side_px: int) -> NDArray[np.uint8]:
+    output = alpha_over(portrait)
     if output.shape[0] == side_px:
         return output
     return cut_image(output, SquareBox(0, 0, output.shape[0]), side_px=side_px)  # judged at the clip's size

@@ -85,15 +85,17 @@ def dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
 
 def _dense_sample(maps: Tensor, flow: Tensor, weight: Tensor) -> Tensor:
     b, k, c, r, _ = maps.shape
-    t = flow.shape[-1]
-    up = upsampling_matrix(t, r, device=flow.device)  # (r, t)
-    # rows first, then columns with x and y last, which is the layout grid_sample wants: no transposed copies
-    tall = (up @ flow.permute(0, 2, 3, 1).reshape(b * k, t, t * 2)).reshape(b * k * r, t, 2)
-    at = (up @ tall).reshape(b * k, r, r, 2) + pixel_grid(r, device=flow.device).reshape(1, r, r, 2)
+    # Only after both products x and y go last, as grid_sample wants them: a product for each row with two columns takes
+    # a third of the warp's time on a CPU, the transposed copy next to nothing.
+    at = _enlarge(flow, r).permute(0, 2, 3, 1) + pixel_grid(r, device=flow.device).reshape(1, r, r, 2)
     moved = F.grid_sample(maps.flatten(0, 1), at, align_corners=False, padding_mode="border")
-    spread = upsampling_matrix(weight.shape[-1], r, device=weight.device)
-    share = spread @ weight @ spread.T
-    return (moved * share).reshape(b, k, c, r, r).sum(1)
+    return (moved * _enlarge(weight, r)).reshape(b, k, c, r, r).sum(1)
+
+
+def _enlarge(x: Tensor, side: int) -> Tensor:
+    """Bilinear upsampling, (B, C, t, t) -> (B, C, side, side)."""
+    up = upsampling_matrix(x.shape[-1], side, device=x.device)
+    return up @ x @ up.T
 
 
 def upsampling_matrix(small: int, large: int, *, device: torch.device | None = None) -> Tensor:

@@ -24,6 +24,7 @@ __all__ = [
     "LearnedRunner",
     "MeasuresLayers",
     "Motion",
+    "StartsFrames",
     "WarpRunner",
     "fill_picks",
 ]
@@ -107,6 +108,19 @@ class WarpRunner(Protocol):
 
     def close(self) -> None:
         """Free the model."""
+        ...
+
+
+@runtime_checkable
+class StartsFrames(Protocol):
+    """A `WarpRunner` that computes by itself: `animate`, in two steps. One frame at a time. Thread: as `animate`."""
+
+    def start(self, sources: EncodedSourceSet, inputs: FrameInputs) -> None:
+        """Begin a frame and return at once; the inputs may be dropped."""
+        ...
+
+    def wait(self) -> NDArray[np.float32]:
+        """Return the portrait of the frame that was begun, as `animate` does."""
         ...
 
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,16 +124,30 @@ class OpenVinoDevice:
             ) from error
 
     def infer(self, request: Any, feeds: Mapping[str, Any]) -> None:
-        """Run an infer request; arrays are read in place where they are contiguous.
+        """Run an infer request; tensors are read in place, arrays are copied.
 
         Raises:
             InferenceFailed: the device failed, or a feed does not fit.
         """
-        try:
-            for name, value in feeds.items():
-                tensor = value if isinstance(value, ov.Tensor) else ov.Tensor(np.ascontiguousarray(value))
-                request.set_tensor(name, tensor)
+        with self._failures():
+            _feed(request, feeds)
             request.infer()
+
+    def start(self, request: Any, feeds: Mapping[str, Any]) -> None:
+        """Begin what `infer` does and return; `wait` must follow. Raises as `infer`."""
+        with self._failures():
+            _feed(request, feeds)
+            request.start_async()
+
+    def wait(self, request: Any) -> None:
+        """Wait for a request that was started. Raises as `infer`."""
+        with self._failures():
+            request.wait()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
         except RuntimeError as error:
             raise InferenceFailed(
                 f"OpenVINO failed on {self.name}: {_last_line(error)}", hint="Restart the run."
@@ -142,6 +157,11 @@ class OpenVinoDevice:
     def wrap(array: NDArray[Any]) -> ov.Tensor:
         """Wrap an array once, so that OpenVINO reads it in place, frame after frame, without a copy."""
         return ov.Tensor(np.ascontiguousarray(array), shared_memory=True)
+
+
+def _feed(request: Any, feeds: Mapping[str, Any]) -> None:
+    for name, value in feeds.items():
+        request.set_tensor(name, value if isinstance(value, ov.Tensor) else ov.Tensor(np.ascontiguousarray(value)))
 
 
 # Of this process only, a few MB each: nothing on disk that could be stale, or somebody else's.

@@ -17,13 +17,14 @@ devices, which are slow or helpless with open shapes, it is fixed too.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import BackendUnavailable
+from engine.errors import BackendUnavailable, InferenceFailed
 from engine.runtime.base import EncodedSourceSet, FrameInputs, LayerTime
 from engine.runtime.manifest import INT8_GRAPH, ModelManifest
 from engine.runtime.openvino_device import OpenVinoDevice, is_npu
@@ -72,6 +73,7 @@ class OpenVinoRunner:
         self._encoder, self._compile_lock = SourceEncoder(manifest, self._device), threading.Lock()
         self._animators: dict[tuple[int, int], _Stages] = {}
         self._compiled: list[Any] = []  # kept, so that they can be shared
+        self._begun: tuple[_Stages, dict[str, Any]] | None = None
 
     @property
     def manifest(self) -> ModelManifest:
@@ -94,7 +96,23 @@ class OpenVinoRunner:
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
-        return self._run(self._animator(len(inputs.pick), sources.count), sources, inputs)
+        return self._run(self._animator(len(inputs.pick), sources.count), _tensors_of(sources, inputs))
+
+    def start(self, sources: EncodedSourceSet, inputs: FrameInputs) -> None:
+        """Begin a frame; see `engine.runtime.base.StartsFrames`. Of a graph in parts it is the first that runs now."""
+        stages, known = self._animator(len(inputs.pick), sources.count), _tensors_of(sources, inputs)
+        part, request = stages[0]
+        self._device.start(request, {name: known[name] for name in part.inputs})
+        self._begun = stages, known
+
+    def wait(self) -> NDArray[np.float32]:
+        """Return the portrait of the frame that was begun, (4, R, R) in [-1, 1]; the array is reused by the next."""
+        assert self._begun is not None, "a frame was begun"
+        (stages, known), self._begun = self._begun, None
+        part, request = stages[0]
+        self._device.wait(request)
+        known.update({name: request.get_tensor(name) for name in part.outputs})
+        return self._run(stages[1:], known) if len(stages) > 1 else _portrait(request)
 
     def measure_layers(self, sources: EncodedSourceSet, inputs: FrameInputs, *, frames: int) -> list[LayerTime]:
         """Return what each kernel of a frame takes, the mean over some frames; compiles the graph once more.
@@ -102,10 +120,11 @@ class OpenVinoRunner:
         Counting costs time: sums are above a frame's time.
         """
         stages = self._build_animator(len(inputs.pick), self._fixed(sources.count), PERF_COUNT="YES")
-        self._run(stages, sources, inputs)
+        known = _tensors_of(sources, inputs)
+        self._run(stages, known)
         sums: dict[tuple[str, str], float] = {}
         for _ in range(frames):
-            self._run(stages, sources, inputs)
+            self._run(stages, known)
             for _part, request in stages:
                 for layer in request.get_profiling_info():
                     key = (layer.node_name, f"{layer.node_type} {layer.exec_type}")
@@ -113,24 +132,22 @@ class OpenVinoRunner:
         return [LayerTime(name, kind, ms / frames) for (name, kind), ms in sums.items()]
 
     def close(self) -> None:
-        """Free the compiled graphs."""
+        """Free the compiled graphs, once a frame that was begun and is not wanted any more is done."""
+        if self._begun is not None:
+            with contextlib.suppress(InferenceFailed):
+                self._device.wait(self._begun[0][0][1])
+            self._begun = None
         self._animators.clear()
         self._compiled.clear()
         self._encoder.close()
 
-    def _run(self, stages: _Stages, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
-        known: dict[str, Any] = {
-            **sources.tensors,
-            "keypoints": inputs.keypoints[None],
-            "pick": inputs.pick[None],
-            "log_stage": inputs.log_stage[None],
-            "log_face": inputs.log_face[None],
-        }
+    def _run(self, stages: _Stages, known: dict[str, Any]) -> NDArray[np.float32]:
+        """Run the parts of a frame on what is known by name, and note there what they make."""
         request: Any = None
         for part, request in stages:
             self._device.infer(request, {name: known[name] for name in part.inputs})
             known.update({name: request.get_tensor(name) for name in part.outputs})
-        return np.asarray(request.get_output_tensor(0).data[0])
+        return _portrait(request)
 
     def _animator(self, picked: int, count: int) -> _Stages:
         """Return the compiled frame graph for K picked pictures; loading threads and the render thread both ask.
@@ -170,6 +187,21 @@ class OpenVinoRunner:
             self._compiled.append(compiled)
             stages.append((part, compiled.create_infer_request()))
         return stages
+
+
+def _tensors_of(sources: EncodedSourceSet, inputs: FrameInputs) -> dict[str, Any]:
+    """Return what a frame is computed from, by the graph's names."""
+    return {
+        **sources.tensors,
+        "keypoints": inputs.keypoints[None],
+        "pick": inputs.pick[None],
+        "log_stage": inputs.log_stage[None],
+        "log_face": inputs.log_face[None],
+    }
+
+
+def _portrait(request: Any) -> NDArray[np.float32]:
+    return np.asarray(request.get_output_tensor(0).data[0])
 
 
 def _choose(manifest: ModelManifest, device: OpenVinoDevice, precision: str, *, beside: bool) -> str:

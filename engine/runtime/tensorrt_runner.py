@@ -126,6 +126,11 @@ class TensorRtRunner:
         Raises:
             InferenceFailed: the engine refuses the frame. OutOfDeviceMemory, CudaError, DeviceLost: the GPU failed.
         """
+        self.start(sources, inputs)
+        return self.wait()
+
+    def start(self, sources: EncodedSourceSet, inputs: FrameInputs) -> None:
+        """Queue a frame; see `engine.runtime.base.StartsFrames`. Raises as `animate`."""
         resident: _Resident = sources.tensors["resident"]
         fill_picks(inputs, into=self._inputs)
         if not self._recorded:
@@ -135,6 +140,9 @@ class TensorRtRunner:
             if resident.graph is None:
                 resident.graph = self._record(resident)
             self._cuda.launch(resident.graph)
+
+    def wait(self) -> NDArray[np.float32]:
+        """Return the portrait of the frame that was queued. Raises as `animate`."""
         self._cuda.synchronize()
         return np.asarray(self._portrait[0])
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from engine.cv import cv2
 from engine.errors import SourceSetEmpty, TooManySources
-from engine.types import MAX_SOURCES, SourceSet
+from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
 
-__all__ = ["NeedsPortrait", "ShowsSources", "check_count", "describe_engine", "fit_picture"]
+__all__ = ["NeedsPortrait", "ShowsSources", "WarpsBeside", "check_count", "describe_engine", "fit_picture"]
 
 
 @runtime_checkable
@@ -51,6 +51,22 @@ class ShowsSources(Protocol):
 
     def source_shares(self) -> NDArray[np.float32]:
         """Return the shares of the last frame, (R, R, N) float32."""
+        ...
+
+
+@runtime_checkable
+class WarpsBeside(Protocol):
+    """A warper that can draw a frame while its caller does something else: `warp`, in two steps.
+
+    One frame at a time: nothing else may be asked of it between the two. Thread: the same for both.
+    """
+
+    def start(self, query: Query) -> None:
+        """Begin to render the character in the query's pose; the query may be dropped."""
+        ...
+
+    def finish(self) -> WarpedPortrait:
+        """Wait, and return what was begun; it must have been. Raises what `warp` raises."""
         ...
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.errors import InferenceFailed, InvalidSetting, OutOfDeviceMemory, SourceSetEmpty
 from engine.headpose import describe_head
-from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
+from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine
 from engine.warp.drawn_lids import DrawnLids, LidReach, LidView, open_lids, shut_pictures
@@ -68,6 +68,17 @@ class PreparedSourceSet:
             self.shut.lids.reset()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """What one frame is drawn from. share: how much of it each picture gives, (N,). lids: those that are down."""
+
+    captured_ns: int
+    prepared: PreparedSourceSet
+    inputs: FrameInputs
+    share: NDArray[np.float32]
+    lids: LidView | None
+
+
 class Warper:
     """Animates one source set at a time.
 
@@ -79,6 +90,7 @@ class Warper:
         self._current: PreparedSourceSet | None = None
         self._last: FrameInputs | None = None
         self._lids: LidView | None = None
+        self._begun: tuple[_Aim, WarpedPortrait | None] | None = None  # what is being drawn, or is drawn already
         self._painted: tuple[PreparedSourceSet, EncodedSourceSet] | None = None
 
     @property
@@ -165,17 +177,51 @@ class Warper:
         Raises:
             SourceSetEmpty: no set was given yet. InferenceFailed: the back-end failed.
         """
+        aim = self._aim(query)
+        return self._portrait(aim, self._runner.animate(aim.prepared.encoded, aim.inputs))
+
+    def start(self, query: Query) -> None:
+        """Begin a frame; see `engine.warp.base.WarpsBeside`. A back-end that cannot compute by itself is waited for.
+
+        Raises:
+            as `warp`.
+        """
+        aim = self._aim(query)
+        drawn = None
+        if isinstance(self._runner, StartsFrames):
+            self._runner.start(aim.prepared.encoded, aim.inputs)
+        else:
+            drawn = self._portrait(aim, self._runner.animate(aim.prepared.encoded, aim.inputs))
+        self._begun = aim, drawn
+
+    def finish(self) -> WarpedPortrait:
+        """Return the frame that was begun."""
+        assert self._begun is not None, "a frame was begun"
+        (aim, drawn), self._begun = self._begun, None
+        if drawn is None:
+            assert isinstance(self._runner, StartsFrames), "it began"
+            drawn = self._portrait(aim, self._runner.wait())
+        return drawn
+
+    def _aim(self, query: Query) -> _Aim:
+        """Choose the pictures for a frame, and of a drawn set the lids that are down."""
         current, shut = self.prepared, self.prepared.shut
         keypoints = query.keypoints if shut is None else shut.lids.raise_lids(query.keypoints)
         choice = current.selector.choose(describe_head(keypoints), query.captured_ns)
         inputs = FrameInputs(keypoints, choice.pick, choice.log_stage, choice.log_face)
-        rgba = self._animate(current, current.encoded, inputs)
         stage = int(choice.pick[choice.log_stage.argmax()])
         lids = None if shut is None else shut.lids.view(keypoints, stage=stage)
-        if shut is not None and lids is not None:
-            rgba = lids.lay_over(rgba, self._animate(current, shut.encoded, _alone(lids.index, keypoints)))
-        self._last, self._lids = inputs, lids
-        return WarpedPortrait(query.captured_ns, rgba, current.backdrop, choice.share)
+        return _Aim(query.captured_ns, current, inputs, choice.share, lids)
+
+    def _portrait(self, aim: _Aim, drawn: NDArray[np.float32]) -> WarpedPortrait:
+        """Return what the back-end drew, with the lids over it."""
+        current, shut = aim.prepared, aim.prepared.shut
+        rgba = self._picture(current, aim.inputs, drawn)
+        if shut is not None and aim.lids is not None:
+            alone = _alone(aim.lids.index, aim.inputs.keypoints)
+            rgba = aim.lids.lay_over(rgba, self._animate(current, shut.encoded, alone))
+        self._last, self._lids = aim.inputs, aim.lids
+        return WarpedPortrait(aim.captured_ns, rgba, current.backdrop, aim.share)
 
     def warp_from(self, index: int, keypoints: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Render the character as one picture of the set alone shows it, whatever fits better.
@@ -191,7 +237,11 @@ class Warper:
         return rgba
 
     def _animate(self, current: PreparedSourceSet, encoded: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.uint8]:
-        portrait = self._runner.animate(encoded, inputs)
+        return self._picture(current, inputs, self._runner.animate(encoded, inputs))
+
+    @staticmethod
+    def _picture(current: PreparedSourceSet, inputs: FrameInputs, portrait: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return what the back-end drew as a picture of its own; that of the back-end is overwritten by the next."""
         if not np.isfinite(portrait.sum()):  # would pass for a transparent picture below
             raise InferenceFailed(
                 f"The engine returned undefined pixels for pictures {inputs.pick.tolist()} of '{current.name}'.",
@@ -230,7 +280,7 @@ class Warper:
 
     def close(self) -> None:
         """Free the model."""
-        self._current = self._last = self._painted = None
+        self._current = self._last = self._painted = self._begun = None
         self._runner.close()
 
     def __enter__(self) -> Warper:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.build.parity import psnr_of
-from engine.runtime.base import EncodedSourceSet, FrameInputs, WarpRunner
+from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames, WarpRunner
 from tests.helpers.source_faces import make_keypoints
 
 __all__ = ["CountedApi", "check_parity", "check_recorded_is_queued", "check_soak", "frame", "source_set"]
@@ -74,6 +74,9 @@ def check_recorded_is_queued(recorded: WarpRunner, queued: WarpRunner) -> None:
         inputs = frame(0.05 * step, 2)
         found = recorded.animate(ours[which], inputs).copy()
         np.testing.assert_array_equal(found, queued.animate(theirs[which], inputs))
+        if isinstance(recorded, StartsFrames):
+            recorded.start(ours[which], inputs)
+            np.testing.assert_array_equal(found, recorded.wait())
 
 
 def check_soak(runner: WarpRunner, *, frames: int, held: Callable[[], Any], warm_up: int = 3) -> None:

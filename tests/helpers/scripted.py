@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "PERSON_RGB",
     "RAW_RGB",
     "SIZE_WH",
+    "BesideWarper",
     "ReadingWarper",
     "ScriptedCamera",
     "ScriptedRetargeter",
@@ -203,6 +205,32 @@ class ScriptedWarper:
     def close(self) -> None:
         """Note the thread: the one that rendered must free the GPU."""
         self.closed_on = threading.current_thread().name
+
+
+class BesideWarper(ScriptedWarper):
+    """A warper that draws in two steps and paints how often it has, so that no two frames are alike."""
+
+    def __init__(self, *, error_at: dict[int, BaseException] | None = None) -> None:
+        super().__init__(error_at=error_at)
+        self.begun: Query | None = None
+
+    def start(self, query: Query) -> None:
+        """Keep the query."""
+        assert self.begun is None, "one frame at a time"
+        self.begun = query
+
+    def finish(self) -> WarpedPortrait:
+        """Draw it."""
+        assert self.begun is not None, "a frame was begun"
+        query, self.begun = self.begun, None
+        return self.warp(query)
+
+    def warp(self, query: Query) -> WarpedPortrait:
+        """Show the person with a stripe that grows."""
+        portrait = super().warp(query)
+        rgba = portrait.rgba.copy()
+        rgba[: self.warped % 32, :, 1] = 255
+        return replace(portrait, rgba=rgba)
 
 
 class ReadingWarper(ScriptedWarper):

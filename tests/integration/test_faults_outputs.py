@@ -250,7 +250,7 @@ def test_a_rendered_video_keeps_its_long_pauses(tmp_path: Path) -> None:
 
 def test_after_a_sleep_old_motion_is_not_continued() -> None:
     renderer = make_renderer()
-    retargeter = renderer._retargeter
+    retargeter = renderer._performer.retargeter
     assert isinstance(retargeter, ScriptedRetargeter)
     renderer.render(driving_frame(0, at_ns=0))
     renderer.render(driving_frame(1, at_ns=33_000_000))

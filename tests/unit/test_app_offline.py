@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from engine.app.demo import builtin_clip, builtin_set, demo_job
 from engine.app.offline import render_all
 from engine.capture.base import CameraInfo
 from engine.errors import ModelFileMissing, NoFaceInDriver
+from engine.renderer import Rendered
 from engine.sinks.memory import MemorySink
-from engine.types import Composite, Frame, OutputFrame
+from engine.types import Composite, Frame
 from engine.watermark.gate import seal
 
 STEP_NS = 40_000_000
@@ -40,14 +41,14 @@ class StepRenderer:
     """Answers with a plain canvas; says a face was lost in some frames, and is interrupted at one."""
 
     def __init__(self, *, lost: Sequence[int] = (), interrupted_at: int = -1) -> None:
-        self.tracking_lost = False
         self._lost, self._interrupted_at = set(lost), interrupted_at
 
-    def render(self, frame: Frame) -> OutputFrame:
-        if frame.index == self._interrupted_at:
-            raise KeyboardInterrupt
-        self.tracking_lost = frame.index in self._lost
-        return seal(Composite(frame.captured_ns, np.full((128, 128, 3), 60, np.uint8)), rendered_ns=0)
+    def render_ahead(self, frames: Iterable[Frame]) -> Iterator[Rendered]:
+        for frame in frames:
+            if frame.index == self._interrupted_at:
+                raise KeyboardInterrupt
+            output = seal(Composite(frame.captured_ns, np.full((128, 128, 3), 60, np.uint8)), rendered_ns=0)
+            yield Rendered(frame, output, frame.index in self._lost)
 
 
 def run(count: int, renderer: StepRenderer, **options: object) -> tuple[offline.Animation, MemorySink]:

@@ -22,6 +22,7 @@ from engine.watermark.gate import has_mark, holding_card
 from tests.helpers.scripted import (
     RAW_RGB,
     SIZE_WH,
+    BesideWarper,
     ReadingWarper,
     ScriptedTracker,
     ScriptedWarper,
@@ -106,7 +107,7 @@ def test_the_face_comes_back_at_once_from_a_held_pose() -> None:
     renderer.render(_at(0.5, index=1))
     assert shows_person(renderer.render(_at(0.6))) > 0.98
     assert [type(event) for event in events] == [TrackingLost, TrackingRecovered]
-    assert renderer._retargeter.resets == 0, "a short loss does not restart the filters"
+    assert renderer._performer.retargeter.resets == 0, "a short loss does not restart the filters"
 
 
 def test_the_face_fades_back_from_the_card() -> None:
@@ -116,8 +117,8 @@ def test_the_face_fades_back_from_the_card() -> None:
     shares = [shows_person(renderer.render(_at(5 + s))) for s in (0.25, 0.5, 0.75)]
     assert shares[0] < 0.9 < shares[1]
     assert shares[2] > 0.98
-    assert renderer._retargeter.resets == 1
-    assert renderer._warper.resets == 1
+    assert renderer._performer.retargeter.resets == 1
+    assert renderer._performer.warper.resets == 1
 
 
 def test_zero_waits_switch_at_once() -> None:
@@ -154,7 +155,7 @@ def test_settings_reach_every_stage_with_the_next_frame() -> None:
     renderer.set_settings(LiveSettings(motion=MotionSettings(head=0.5), output=look))
     second = renderer.render(_at(0.1))
     assert second.rgb.shape == (256, 256, 3) != first.rgb.shape
-    assert renderer._retargeter.settings.head == 0.5
+    assert renderer._performer.retargeter.settings.head == 0.5
     assert (second.rgb[230:250, 10:100] == 255).any(), "the mark's letters are in the other corner"
 
 
@@ -182,7 +183,7 @@ def test_switching_characters() -> None:
     renderer.set_source_set(make_source_set("maya"))
     renderer.use(renderer.prepare(make_source_set("otto")))
     assert warper.used == ["maya", "otto"]
-    assert renderer._retargeter.characters == 2
+    assert renderer._performer.retargeter.characters == 2
     assert [event.name for event in events if isinstance(event, SourceSetReady)] == ["maya", "otto"]
 
 
@@ -200,7 +201,7 @@ class _Calibrator:
 def _calibrating(monkeypatch: pytest.MonkeyPatch, *answers: object, keep_trying: bool) -> tuple[Renderer, list[type]]:
     renderer = make_renderer()
     calibrator = _Calibrator(*answers)
-    monkeypatch.setattr("engine.renderer.Calibrator", lambda: calibrator)
+    monkeypatch.setattr("engine.performer.Calibrator", lambda: calibrator)
     events: list[PipelineEvent] = []
     renderer.listener = events.append
     renderer.start_calibration(keep_trying=keep_trying)
@@ -211,20 +212,20 @@ def _calibrating(monkeypatch: pytest.MonkeyPatch, *answers: object, keep_trying:
 
 def test_calibration_takes_the_neutral_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     renderer, events = _calibrating(monkeypatch, None, "neutral", keep_trying=False)
-    assert renderer._retargeter.neutral == "neutral"
+    assert renderer._performer.retargeter.neutral == "neutral"
     assert events == [Calibrated]
 
 
 def test_a_rejected_calibration_is_told_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     renderer, events = _calibrating(monkeypatch, CalibrationRejected("blink"), keep_trying=False)
-    assert renderer._retargeter.neutral is None
+    assert renderer._performer.retargeter.neutral is None
     assert events == [CalibrationFailed]
 
 
 def test_a_calibration_may_keep_trying(monkeypatch: pytest.MonkeyPatch) -> None:
     rejected = CalibrationRejected("blink")
     renderer, events = _calibrating(monkeypatch, rejected, rejected, "neutral", keep_trying=True)
-    assert renderer._retargeter.neutral == "neutral"
+    assert renderer._performer.retargeter.neutral == "neutral"
     assert events == [CalibrationFailed, CalibrationFailed, Calibrated]
 
 
@@ -233,7 +234,7 @@ def test_reset_and_close_reach_every_stage() -> None:
     renderer = make_renderer(tracker=tracker, warper=warper)
     assert renderer.description == "engine: scripted"
     renderer.reset()
-    assert (tracker.resets, warper.resets, renderer._retargeter.resets) == (1, 1, 1)
+    assert (tracker.resets, warper.resets, renderer._performer.retargeter.resets) == (1, 1, 1)
     with renderer as same:
         assert same is renderer
     assert tracker.closed
@@ -298,7 +299,7 @@ def test_the_neutral_picture_is_the_frame_at_calibration(monkeypatch: pytest.Mon
     renderer = make_renderer(warper=warper)
     neutral = make_neutral(load_canonical_face() * 40 + 100)
     calibrator = _Calibrator(None, neutral)
-    monkeypatch.setattr("engine.renderer.Calibrator", lambda: calibrator)
+    monkeypatch.setattr("engine.performer.Calibrator", lambda: calibrator)
     renderer.start_calibration()
     for index, value in enumerate((10, 20, 30)):
         renderer.render(_marked(index, value))
@@ -340,3 +341,63 @@ def _noting(method, notes):
         return method(self, *args, **options)
 
     return noted
+
+
+def _eventful(warper: ScriptedWarper) -> Renderer:
+    """A renderer whose performer is away for a while, so that frames hold, fade and come back."""
+    settings = LiveSettings(output=_OUTPUT, pipeline=PipelineSettings(hold_s=0.1, fade_s=0.1, recover_s=0.1))
+    return make_renderer(warper=warper, tracker=ScriptedTracker(lost={3, 4, *range(6, 16)}), settings=settings)
+
+
+def test_ahead_the_frames_are_those_of_one_after_another() -> None:
+    frames = [driving_frame(index) for index in range(24)]
+    one, other = _eventful(BesideWarper()), _eventful(BesideWarper())
+    expected = [(one.render(frame), one.tracking_lost) for frame in frames]
+    found = list(other.render_ahead(frames))
+    assert [done.lost for done in found] == [lost for _, lost in expected]
+    for done, frame, (output, _) in zip(found, frames, expected, strict=True):
+        assert done.frame is frame
+        assert done.output.captured_ns == output.captured_ns
+        np.testing.assert_array_equal(done.output.rgb, output.rgb)
+    assert other._performer.retargeter.resets == one._performer.retargeter.resets == 1
+    assert other.last_timings.warp_ns > 0
+
+
+def test_ahead_a_warper_of_one_step_serves_too() -> None:
+    frames = [driving_frame(index) for index in range(5)]
+    found = list(make_renderer().render_ahead(frames))
+    assert [shows_person(done.output) > 0.98 for done in found] == [True] * 5
+
+
+@pytest.mark.parametrize("warper", [BesideWarper, ScriptedWarper])
+def test_ahead_an_error_comes_after_the_frames_before_it(warper: type[ScriptedWarper]) -> None:
+    renderer = make_renderer(warper=warper(error_at={4: InferenceFailed("The back-end failed.")}))
+    frames = renderer.render_ahead(map(driving_frame, range(9)))
+    assert [next(frames).frame.index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InferenceFailed):
+        next(frames)
+
+
+def test_ahead_a_broken_tracker_takes_no_frame_with_it() -> None:
+    renderer = make_renderer(warper=BesideWarper(), tracker=ScriptedTracker(error_at={3: RuntimeError("broken")}))
+    frames = renderer.render_ahead(map(driving_frame, range(9)))
+    assert [next(frames).frame.index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="broken"):
+        next(frames)
+
+
+def test_ahead_nothing_is_being_drawn_when_it_is_closed() -> None:
+    warper = BesideWarper()
+    frames = make_renderer(warper=warper).render_ahead(map(driving_frame, range(9)))
+    next(frames)
+    assert warper.begun is not None
+    frames.close()
+    assert warper.begun is None
+
+
+def test_ahead_behind_the_panic_key_there_is_only_the_card() -> None:
+    renderer = make_renderer(warper=BesideWarper())
+    renderer.set_settings(dataclasses.replace(renderer.settings, blanked=True))
+    found = list(renderer.render_ahead(map(driving_frame, range(2))))
+    assert all(_is_card(done.output.rgb, "Back in a moment") for done in found)
+    assert not any(done.lost for done in found)

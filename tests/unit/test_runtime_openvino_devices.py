@@ -89,6 +89,8 @@ def test_an_npu_gets_the_decoder_alone(core: PretendCore) -> None:
     assert [device for device, _ in core.compiled] == ["CPU", "CPU", "NPU", "CPU", "NPU"]  # the encoder, then the parts
     assert all(fixed for device, fixed in core.compiled if device == "NPU")
     assert psnr_of(found, draw(OpenVinoRunner(manifest, precision="fp32"))) > 60
+    runner.start(runner.encode(*source_set(3)), frame(0.1, 2))
+    np.testing.assert_array_equal(runner.wait(), found)  # of a graph in parts, too
 
 
 def test_geometry_alone_is_nothing_for_an_npu(core: PretendCore) -> None:

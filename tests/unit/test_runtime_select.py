@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import importlib.util
 import shutil
@@ -16,7 +17,7 @@ import pytest
 
 from engine.errors import BackendUnavailable, InferenceFailed, ModelFileMissing, ModelMismatch
 from engine.runtime import select
-from engine.runtime.base import EncodedSourceSet, FrameInputs
+from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames
 from engine.runtime.manifest import ModelManifest, load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.select import BACKENDS, open_runner
@@ -95,6 +96,32 @@ def test_sets_of_different_size_live_side_by_side(runner: OpenVinoRunner) -> Non
     large = encode(runner, 5)
     runner.animate(large, inputs([4], {}))
     np.testing.assert_array_equal(runner.animate(small, inputs([0], {})), before)
+
+
+def test_begun_and_waited_for_is_drawn_at_once(runner: OpenVinoRunner) -> None:
+    assert isinstance(runner, StartsFrames)
+    sources = encode(runner, 3)
+    frames = [inputs([0], {}), inputs([0, 2], {"mouth": 0.3}), inputs([1, 0], {"yaw": 0.2})]
+    expected = [runner.animate(sources, each).copy() for each in frames]
+    for each, picture in zip(frames, expected, strict=True):
+        runner.start(sources, each)
+        np.testing.assert_array_equal(runner.wait(), picture)
+
+
+def test_what_is_drawn_from_may_be_dropped_meanwhile(runner: OpenVinoRunner) -> None:
+    expected = runner.animate(encode(runner, 2), inputs([1], {})).copy()
+    runner.start(encode(runner, 2), inputs([1], {}))
+    gc.collect()
+    np.testing.assert_array_equal(runner.wait(), expected)
+
+
+def test_closing_waits_for_a_frame_that_nobody_wants(copied: ModelManifest) -> None:
+    runner = OpenVinoRunner(copied, threads=1)
+    sources = encode(runner, 1)
+    request = runner._animator(1, 1)[0][1]
+    runner.start(sources, inputs([0], {}))
+    runner.close()
+    assert request.wait_for(0), "it is done"
 
 
 def test_description_names_backend_device_and_precision(runner: OpenVinoRunner) -> None:

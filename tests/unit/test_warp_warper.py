@@ -20,6 +20,7 @@ from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.sources import load_source_set
 from engine.types import MAX_SOURCES, Query, SourceSet, WarpedPortrait
 from engine.warp import Warper, open_warper
+from engine.warp.base import WarpsBeside
 from tests.helpers.source_faces import make_keypoints
 
 SETS = sorted(path.stem for path in asset_path("source_sets").glob("*.bunraku"))
@@ -219,6 +220,20 @@ def test_opening_what_is_not_there(options: dict[str, str], error: type[Exceptio
         open_warper(**options)
 
 
+def test_in_two_steps_it_is_the_same_picture(warper: Warper, freya: SourceSet) -> None:
+    assert isinstance(warper, WarpsBeside)
+    warper.set_sources(freya)
+    queries = [Query(at * 40_000_000, make_keypoints(yaw=0.05 * at)) for at in range(4)]
+    expected = [warper.warp(query) for query in queries]
+    warper.reset()
+    for query, portrait in zip(queries, expected, strict=True):
+        warper.start(query)
+        found = warper.finish()
+        assert found.captured_ns == query.captured_ns
+        np.testing.assert_array_equal(found.rgba, portrait.rgba)
+        np.testing.assert_array_equal(found.source_mass, portrait.source_mass)
+
+
 class UndefinedRunner:
     """A back-end whose pictures are not numbers."""
 
@@ -245,6 +260,8 @@ def test_undefined_pixels_are_an_error_and_not_a_hole(freya: SourceSet) -> None:
     warper.set_sources(freya)
     with pytest.raises(InferenceFailed, match="undefined pixels"):
         warper.warp(Query(0, make_keypoints()))
+    with pytest.raises(InferenceFailed, match="undefined pixels"):
+        warper.start(Query(0, make_keypoints()))  # waits, as this back-end cannot compute by itself
 
 
 def test_a_failing_back_end_does_not_end_the_warper(warper: Warper, freya: SourceSet) -> None:
