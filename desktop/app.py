@@ -16,7 +16,7 @@ from types import TracebackType
 
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
-from desktop.bridge.session import DEMO_CLIP, warm_up
+from desktop.bridge.session import DEMO_CLIP
 from desktop.controller import Controller
 from desktop.settings import Loaded, load_app_settings, settings_path
 from desktop.widgets.main_window import MainWindow
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(getattr(signal, name), lambda *_: window.close())
     window.begin()
     window.show()
-    window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
+    window.warm_up()
     return leave(app.exec())
 
 
