@@ -17,7 +17,7 @@ from types import TracebackType
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 from desktop.bridge.instance import AlreadyRunning
-from desktop.bridge.session import DEMO_CLIP, warm_up
+from desktop.bridge.session import DEMO_CLIP
 from desktop.controller import Controller
 from desktop.second_start import bring_to_front, only_one, say_running
 from desktop.settings import Loaded, load_app_settings, settings_path
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(getattr(signal, name), lambda *_: window.close())
     window.begin()
     window.show()
-    window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
+    window.warm_up()
     code = app.exec()
     instance.close()
     return leave(code)

@@ -14,8 +14,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from desktop.bridge import Tasks
+from desktop.bridge.outputs import OPENING
 from desktop.bridge.outputs_owner import OutputsOwner
 from desktop.bridge.session import Session, SessionRequest, check_background
+from desktop.bridge.sound_level import SoundLevel
 from desktop.calibration import Calibration
 from desktop.characters import Characters
 from desktop.engines import Engines
@@ -62,6 +64,8 @@ class Controller(QObject):
         self.shown = Shown(lambda: self.settings.live.output, self)
         self.run = Run(self.tasks, self._request, self)
         self.outputs = OutputsOwner(self.tasks, self)
+        self.sound = SoundLevel(self.tasks, lambda: self.outputs.sound_level, self)
+        self.outputs.free_microphone = self.sound.let_go
         self.calibration = Calibration(self.run, self.keeper, self.tasks, self)
         self.characters = Characters(self.run, self.keeper, self.tasks, self)
         self.engines = Engines(self.run, self.keeper, self.tasks, self)
@@ -72,7 +76,7 @@ class Controller(QObject):
         run, shown, characters = self.run, self.shown, self.characters
         run.state.connect(shown.show_state)
         run.frame.connect(shown.show_frame)
-        run.opening.connect(lambda: shown.show_card("Opening"))
+        run.opening.connect(lambda: shown.show_card(OPENING))
         run.opened.connect(self._opened)
         run.ending.connect(self._ending)
         run.ended.connect(self.outputs.finish_recording)
@@ -164,7 +168,7 @@ class Controller(QObject):
 
     def _ending(self) -> None:
         self.outputs.detach()
-        self.shown.show_card("Opening" if self.run.restarting else "Not live")
+        self.shown.show_card(OPENING if self.run.restarting else "Not live")
         self.monitor.emit(None)
 
     def change(self, **values: object) -> None:
@@ -205,7 +209,7 @@ class Controller(QObject):
     def _settings_changed(self, before: AppSettings, now: AppSettings) -> None:
         self.changed.emit(now)
         if self.outputs.follow(before, now):
-            self.shown.show_card("Opening" if self.running else "Not live")
+            self.shown.show_card(OPENING if self.running else "Not live")
         self.run.follow(before, now, self.live)
 
     def select_set(self, name: str) -> None:
@@ -277,6 +281,7 @@ class Controller(QObject):
         if closed:
             return
         self.calibration.cancel()
+        self.sound.close()
         self.keeper.close()
         self.engines.close()
         self.run.close(wait=self.tasks.close)

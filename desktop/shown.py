@@ -11,15 +11,13 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop.bridge.outputs import card
+from desktop.bridge.outputs import HIDDEN, card
 from engine.clock import SystemClock
 from engine.config import OutputSettings
 from engine.state import BLANKED, Phase, PipelineState
 from engine.types import OutputFrame
 
 __all__ = ["Shown"]
-
-_HIDDEN = "Back in a moment"
 
 
 class Shown(QObject):
@@ -69,7 +67,7 @@ class Shown(QObject):
         if self._hidden:
             return False
         self._hidden_ns, self._hidden = SystemClock().now_ns(), True
-        self.show_card(_HIDDEN)
+        self.show_card(HIDDEN)
         self.hidden_changed.emit(True)
         self.show_state(self._phase)
         return True
@@ -89,7 +87,7 @@ class Shown(QObject):
     def show_card(self, reason: str) -> None:
         """Show a holding card; the engine's last frame is forgotten."""
         self._last = None
-        self.frame.emit(card(self._output(), _HIDDEN if self._hidden else reason))
+        self.frame.emit(card(self._output(), HIDDEN if self._hidden else reason))
 
     def show_state(self, state: PipelineState) -> None:
         """Show a state."""

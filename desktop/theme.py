@@ -221,6 +221,8 @@ QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 2px; }}
 QScrollBar::handle:horizontal {{ background: {t.line}; border-radius: 3px; min-width: 30px; }}
 QListView {{ background: {t.panel}; border: 1px solid {t.line}; border-radius: 10px; padding: 6px; outline: none; }}
+#points::item {{ padding: 2px 6px; border-radius: 5px; }}
+#points::item:selected {{ background: {t.accent}; color: {t.on_accent}; }}
 QMenu {{ background: {t.panel}; border: 1px solid {t.line}; padding: 4px; }}
 QMenu::item {{ padding: 6px 22px; border-radius: 6px; }}
 QMenu::item:selected {{ background: {t.accent}; color: {t.on_accent}; }}

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine import state as states
-from engine.errors import PuppeteerError
+from engine.errors import ConsentMissing, PuppeteerError
 from engine.events import Drifted, Failed, PipelineEvent, ThreadStuck, Warned
 from engine.state import Phase, PipelineState
 from engine.stats import PipelineStats
 
 __all__ = [
+    "LONGEST_ADVICE",
     "STAGES",
     "Chip",
     "StageLoad",
@@ -67,6 +68,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "Warp": ("warp",),
     "Compose": ("composite", "watermark"),
 }
+_CAMERA_ADVICE = "The camera gives {fps:.0f} pictures a second: more light lets it give more; a video has its own rate."
+LONGEST_ADVICE = _CAMERA_ADVICE.format(fps=100)
+"""What the window keeps room for."""
+_CONSENT_HINT = "Click it in the gallery, press Edit…, and fill in whose face it is."
 _LATE_SHARE = 0.1
 _CAMERA_SHORT = 0.8  # below this share of the asked rate, with time to spare, the camera is what limits
 
@@ -97,8 +102,11 @@ def chip_for(state: PipelineState) -> Chip:
     if state.phase is not Phase.DEGRADED:
         return _PHASES[state.phase]
     reasons = state.reasons
-    silent = states.CAMERA_LOST in reasons or states.CAMERA_STALLED in reasons
-    hushed = (states.BLANKED, states.TRACKING_LOST) if silent else (states.BLANKED,)  # no camera, no face
+    hushed = {states.BLANKED}  # what another reason says already: no camera, no pictures; no pictures, no face
+    if states.CAMERA_LOST in reasons or states.CAMERA_STALLED in reasons:
+        hushed.add(states.TRACKING_LOST)
+    if states.CAMERA_LOST in reasons:
+        hushed.add(states.CAMERA_STALLED)
     words = "; ".join(_REASONS.get(reason, reason) for reason in reasons if reason not in hushed)
     if states.BLANKED in reasons:
         return Chip("HIDDEN", Tone.WARN, "the holding card is shown until you choose Show again")
@@ -146,7 +154,7 @@ def advice_for(limit: str, stats: PipelineStats, *, fps: float, wanted_fps: floa
     if not limit:
         return f"All stages keep up with {wanted_fps:.0f} fps." if fps > 0 else ""
     if limit == "Camera":
-        return f"The camera gives {fps:.0f} pictures a second: more light lets it give more; a video has its own rate."
+        return _CAMERA_ADVICE.format(fps=fps)
     if limit == "Processor":
         return "Every stage is fast, but the processor is busy: close other programs that use it."
     took = next(load.took_ms for load in stage_loads(stats) if load.name == limit)
@@ -181,6 +189,8 @@ def delay_words(delay: float | None) -> str:
 
 def error_words(error: BaseException) -> str:
     """Return what the user reads: the sentence and the hint; for a mistake of ours, that too."""
+    if isinstance(error, ConsentMissing):
+        return f"{error.message} {_CONSENT_HINT}"
     if isinstance(error, PuppeteerError):
         return str(error)
     text = str(error).strip() or "no details"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.assets import asset_root
-from engine.errors import EngineError, PuppeteerError, VirtualCameraMissing
+from engine.errors import EngineError, MicrophoneMissing, PuppeteerError, VirtualCameraMissing
 
 __all__ = ["Check", "Verdict", "examine"]
 
@@ -180,6 +180,22 @@ def _check_cameras() -> Iterator[Check]:
     yield Check("cameras", Verdict.MISSING, "none found; video files work without", fix)
 
 
+def _check_microphones() -> Iterator[Check]:
+    """Count them; none is listened to."""
+    from engine.capture.microphone import list_microphones
+
+    try:
+        found = list_microphones()
+    except MicrophoneMissing as error:
+        yield Check("microphones", Verdict.MISSING, error.message, error.hint)
+        return
+    if found:
+        yield Check("microphones", Verdict.OK, "; ".join(info.name for info in found))
+        return
+    fix = "Connect a microphone, and allow access to it in the system's settings."
+    yield Check("microphones", Verdict.MISSING, "none found; recordings have no sound", fix)
+
+
 def _check_virtual_camera() -> Iterator[Check]:
     from engine.sinks.virtual_camera import VirtualCameraSink
     from engine.watermark.gate import holding_card
@@ -257,6 +273,7 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _check_engine,
     _check_gpu,
     _check_cameras,
+    _check_microphones,
     _check_virtual_camera,
     _check_video_encoder,
     _check_signing,

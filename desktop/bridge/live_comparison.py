@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal
 
 from desktop.bridge.comparison import live_models
 from desktop.bridge.doorbell import Doorbell, Tasks
-from desktop.bridge.outputs import card
+from desktop.bridge.outputs import HIDDEN, OPENING, card
 from desktop.run import Run
 from desktop.settings import AppSettings
 from desktop.settings_keeper import SettingsKeeper
@@ -68,7 +68,7 @@ class LiveComparing(QObject):
         self._stop()
         self._wanted, self._turn = True, self._turn + 1
         turn = self._turn
-        self._show_card("Loading the models")
+        self._show_card(OPENING)  # drawn beforehand: another text takes longer than a frame
         self.running_changed.emit(True)
         self._tasks.run(
             "load comparison", _load, done=lambda _: self._begin(turn), failed=lambda error: self._end_with(error)
@@ -124,7 +124,7 @@ class LiveComparing(QObject):
 
     def _hide(self, hidden: bool) -> None:
         if self._wanted and hidden:
-            self._show_card("Back in a moment")
+            self._show_card(HIDDEN)
 
     def _show_card(self, reason: str) -> None:
         self.frame.emit(card(self._keeper.now.live.output, reason))

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from engine.sinks.mp4 import Mp4Sink
     from engine.sinks.virtual_camera import VirtualCameraSink
 
-__all__ = ["Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot"]
+__all__ = ["HIDDEN", "OPENING", "Vcam", "card", "free_name", "open_recording", "open_virtual_camera", "save_snapshot"]
+
+
+HIDDEN, OPENING = "Back in a moment", "Opening"
+"""Reasons on the window's own cards."""
 
 
 class Vcam(enum.Enum):

@@ -7,6 +7,7 @@ process goes on sending, first the last frame, then the holding card.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class OutputsOwner(QObject):
         self._wanted = False
         self._again: AppSettings | None = None
         self._mp4: Mp4Sink | None = None
+        self.free_microphone: Callable[[], None] = lambda: None
+        """Called on a task's thread before a recording opens its microphone: whoever has it must let go."""
 
     @property
     def vcam_state(self) -> Vcam:
@@ -65,6 +68,11 @@ class OutputsOwner(QObject):
     def recording_path(self) -> Path | None:
         """The file being written, or None."""
         return self._mp4.path if self._mp4 is not None else None
+
+    @property
+    def sound_level(self) -> float | None:
+        """How loud what is being recorded is, 1 is full scale; None without a recording with sound."""
+        return self._mp4.sound_level if self._mp4 is not None else None
 
     def lent(self) -> tuple[Sink, ...]:
         """Return the open outputs for a new pipeline."""
@@ -114,9 +122,14 @@ class OutputsOwner(QObject):
             else:
                 self._recording_failed(error)
 
+        def work() -> Mp4Sink:
+            if microphone:
+                self.free_microphone()
+            return open_recording(folder, output, microphone, notes=notes)
+
         self._tasks.run(
             "record",
-            lambda: open_recording(folder, output, microphone, notes=notes),
+            work,
             done=self._recording_opened,
             failed=failed,
         )

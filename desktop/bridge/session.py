@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.config import LiveSettings
+from desktop.bridge.outputs import HIDDEN, OPENING, card
+from engine.config import LiveSettings, OutputSettings
 from engine.pipeline import Pipeline
 from engine.renderer import Monitor
 from engine.sinks.base import Sink
@@ -186,11 +187,16 @@ def camera_spec(camera: str) -> str:
     return str(builtin_clip())
 
 
-def warm_up() -> None:
-    """Load the libraries that the first start needs, so that it does not have to."""
+def warm_up(output: OutputSettings) -> None:
+    """Load the libraries that the first start needs, and draw the cards that the window may need at once.
+
+    A card takes 35 ms, the panic key's included; from then on 3 ms.
+    """
     import engine.app.assembly  # noqa: F401 - loading it is the point
     from engine.track.face_mesh import FaceMeshTracker
 
+    for reason in (HIDDEN, OPENING):
+        card(output, reason)
     FaceMeshTracker().close()
 
 

@@ -55,7 +55,7 @@ class ComparePage(QWidget):
         self.pictures = QStackedWidget()
         self.pictures.addWidget(self.picture)
         self.pictures.addWidget(self.stage)
-        self.state = label("", "soft", wraps=True)
+        self.state = label("", "soft", wraps=True, longest="One line")
         self.state.setAccessibleName("State of the comparison")
         self.live = button("", self._switch_live, kind="main")
         self.demo = button("Video of the demo clip", lambda: self.wanted.emit(DEMO_CLIP))
@@ -124,7 +124,6 @@ class ComparePage(QWidget):
 
     def _say(self, text: str) -> None:
         self.state.setText(text)
-        self.state.setVisible(bool(text))
         running = self._run.running
         self.cancel.setVisible(running)
         for each in (self.demo, self.file):

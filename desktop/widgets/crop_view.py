@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.bridge.studio_views import Crop, PictureView
@@ -122,9 +122,7 @@ class CropView(QWidget):
         painter.drawRoundedRect(where, 10, 10)
         view = self._view
         if view is None or view.image is None:
-            painter.setPen(QColor(theme.soft))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(where.adjusted(40, 0, -40, 0), int(flags), self._words)
+            self._paint_empty(painter, where)
             painter.end()
             return
         shown = self._where()
@@ -132,6 +130,30 @@ class CropView(QWidget):
         if self._box is not None:
             self._paint_box(painter, shown)
         painter.end()
+
+    def _paint_empty(self, painter: QPainter, where: QRectF) -> None:
+        """A place to drop things on: a dashed frame, a plus, what to do as headline, and the rest below."""
+        headline, _, rest = self._words.partition("\n\n")
+        if not headline:
+            return
+        theme = current_theme()
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(theme.soft), 1.4, Qt.PenStyle.DashLine))
+        painter.drawRoundedRect(where.adjusted(22, 22, -22, -22), 10, 10)
+        middle = where.center()
+        painter.setPen(QPen(QColor(theme.accent), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        for across, down in ((16, 0), (0, 16)):
+            away = QPointF(across, down)
+            above = middle - QPointF(0, 84)
+            painter.drawLine(above - away, above + away)
+        font = QFont(self.font())
+        flags = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
+        for words, size_px, colour, down in ((headline, 17, theme.text, -48), (rest, 13, theme.soft, 0)):
+            font.setPixelSize(size_px)
+            font.setWeight(QFont.Weight.DemiBold if size_px > 13 else QFont.Weight.Normal)
+            painter.setFont(font)
+            painter.setPen(QColor(colour))
+            painter.drawText(QRectF(where.left() + 48, middle.y() + down, where.width() - 96, 120), flags, words)
 
     def _paint_box(self, painter: QPainter, shown: QRectF) -> None:
         view, rect = self._view, self._rect()

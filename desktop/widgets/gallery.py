@@ -151,7 +151,7 @@ class _CardDelegate(QStyledItemDelegate):
         left = thumb.right() + 11
         room = QRect(left, place.top() + 8, place.right() - left - 6, 22)
         font = QFont(option.font)
-        font.setPixelSize(14)
+        font.setPixelSize(13)
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)
         painter.setPen(soft if card.problem else QColor(current_theme().text))

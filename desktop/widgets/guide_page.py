@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from desktop.bridge.guides import POINT_WORDS, GuidePoints, start_guides, turned
 from desktop.bridge.studio_views import PictureView, StudioView
 from desktop.widgets.guide_canvas import GuideCanvas
 from desktop.widgets.notices import NoticeStack
 from desktop.widgets.parts import ValueSlider, button, label
+from desktop.widgets.switch import Switch
 
 __all__ = ["GuidePage"]
 
@@ -48,6 +49,7 @@ class GuidePage(QWidget):
         self.notices = NoticeStack(self.canvas)
         self.name = label("", "title")
         self.points = QListWidget()
+        self.points.setObjectName("points")
         self.points.setAccessibleName("Guide points")
         for name, words in POINT_WORDS.items():
             item = QListWidgetItem(words)
@@ -57,7 +59,7 @@ class GuidePage(QWidget):
         self.points.currentItemChanged.connect(
             lambda item, _before: self.canvas.choose(item.data(Qt.ItemDataRole.UserRole)) if item is not None else None
         )
-        self.automatic = QCheckBox("Head turn from the points")
+        self.automatic = Switch("Head turn from the points")
         self.automatic.setAccessibleName("Head turn from the points")
         self.automatic.clicked.connect(self._turn)
         self.yaw = ValueSlider("Head turn", -_MOST_DEG, _MOST_DEG, ends=("picture's left", "right"), unit="°")

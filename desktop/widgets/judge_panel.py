@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.bridge.studio_views import PictureView, StudioView
 from desktop.theme import current_theme
 from desktop.widgets.coverage_map import CoverageMap
 from desktop.widgets.parts import button, label
 from desktop.widgets.stage import fitted
+from desktop.widgets.switch import Switch
 
 __all__ = ["CoveragePanel", "PicturePanel"]
 
@@ -73,7 +74,7 @@ class PicturePanel(QWidget):
         self.words = label("", "soft", wraps=True)
         self.flags = label("", wraps=True)
         self.flags.setAccessibleName("What is wrong with the picture")
-        self.used = QCheckBox("In use")
+        self.used = Switch("In use")
         self.used.setAccessibleName("Picture in use")
         self.used.clicked.connect(lambda on: self.switched.emit(self._file, on))
         self.refer = button("Reference", lambda: self.referred.emit(self._file), hint="Measure the others from it (R)")

@@ -6,14 +6,14 @@ from __future__ import annotations
 import itertools
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from desktop.theme import Theme
 from desktop.widgets.gallery import Gallery
 from desktop.widgets.input_panel import CameraPanel, EnginePanel
 from desktop.widgets.notices import NoticeStack
 from desktop.widgets.panels import BackgroundPanel, MotionPanel, OutputPanel
-from desktop.widgets.parts import Section, label
+from desktop.widgets.parts import ElidedLabel, Section, label
 from desktop.widgets.plots import PlotPane
 from desktop.widgets.stage import Stage
 from desktop.widgets.status import StateChip, StatusStrip
@@ -33,8 +33,7 @@ class LivePage(QWidget):
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.chip = StateChip()
-        self.reason = label("", "soft")
-        self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.reason = ElidedLabel("soft")
         self.reason.setAccessibleName("Reason of the state")
         self.theme_button = _tool("Light", "Switch between dark and light (Ctrl+T)")
         self.menu_button = _tool("Menu  ▾", "Settings, diagnostics, help (F10)")

@@ -124,13 +124,16 @@ class LivePresenter(QObject):
         page.output.changed.connect(lambda name, value: controller.change_output(**{name: value}))
         page.output.device_chosen.connect(lambda device: controller.change(device=device))
         page.output.microphone_chosen.connect(lambda microphone: controller.change(microphone=microphone))
+        page.output.meter.seen.connect(lambda _seen: self._listen())
+        controller.sound.level.connect(page.output.meter.show_level)
+        controller.sound.failed.connect(page.output.show_sound_failure)
+        controller.outputs.recording.connect(lambda path: None if path else self._listen())
         page.output.folder_chosen.connect(lambda path: controller.change(recordings=str(path)))
 
     def _show_state(self, state: PipelineState) -> None:
         page, chip = self.page, chip_for(state)
         page.chip.show_chip(chip)
-        page.reason.setText(chip.reason)
-        page.reason.setToolTip(chip.reason)
+        page.reason.show_text(chip.reason)
         page.transport.show_state(state, running=self.controller.running, hidden=self.controller.hidden)
         page.engine.show_description(self.controller.description)
         if not state.live and self._figures is not None:
@@ -158,6 +161,12 @@ class LivePresenter(QObject):
         page.output.show_microphone(settings.microphone)
         page.output.show_device(settings.device)
         page.gallery.show_current(settings.source_set)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Listen to the microphone while its meter can be seen, and at no other time."""
+        seen = self.page.output.meter.isVisible()
+        self.controller.sound.watch(self.controller.settings.microphone if seen else "")
 
     def _show_calibrated(self, quality: float) -> None:
         self.page.stage.show_words("")

@@ -14,8 +14,10 @@ from desktop.bridge.comparison import CompareRun
 from desktop.bridge.library import SetCard, backend_names, model_names, read_cards
 from desktop.bridge.live_comparison import LiveComparing
 from desktop.bridge.outputs import Vcam
+from desktop.bridge.session import warm_up
 from desktop.bridge.vcam import setup_help, try_virtual_camera
 from desktop.controller import Controller
+from desktop.housekeeping import Housekeeper
 from desktop.settings import PROFILE_KEYS, AppSettings
 from desktop.theme import Wardrobe, theme_named
 from desktop.widgets.compare_page import ComparePage
@@ -40,7 +42,7 @@ class MainWindow(QMainWindow):
         self.resize(1280, 800)
         self.controller = controller
         self._theme_name = ""
-        self.wardrobe = Wardrobe(self)
+        self.wardrobe, self.house = Wardrobe(self), Housekeeper(self)
         self.menu = QMenu(self)
         self.watch = CameraWatch(controller.tasks, self)
         self.look = CameraLook(controller.tasks, self)
@@ -83,8 +85,16 @@ class MainWindow(QMainWindow):
         """Read the source sets again: at the start, and whenever one was made, changed or removed."""
         self.controller.tasks.run("gallery", read_cards, done=self._show_sets, failed=self.controller.tell_error)
 
+    def warm_up(self) -> None:
+        """Load the libraries that the first start needs, and have garbage collections spare them from then on."""
+        controller, output = self.controller, self.controller.settings.live.output
+        controller.tasks.run(
+            "warm up", lambda: warm_up(output), done=lambda _: self.house.set_aside(), failed=controller.tell_error
+        )
+
     def begin(self) -> None:
         """Show what is, and the first-run page where it is the first run."""
+        self.house.begin()
         settings = self.controller.settings
         if settings.window:
             self.restoreGeometry(QByteArray.fromBase64(settings.window.encode("ascii", "ignore")))
@@ -118,6 +128,7 @@ class MainWindow(QMainWindow):
         for look in (self.look, self.result_look):
             look.close()
         self.controller.close()
+        self.house.close()
         super().closeEvent(event)
 
     def copy_diagnostics(self) -> None:
@@ -128,6 +139,7 @@ class MainWindow(QMainWindow):
     def _wire(self) -> None:
         controller = self.controller
         controller.changed.connect(self._show_settings)
+        controller.run.ended.connect(self.house.collect)
         for choice in (self.live.camera.choice, self.first_run):
             self.watch.changed.connect(choice.show_cameras)
         self.live.output.help_wanted.connect(lambda: self.pages.setCurrentWidget(self.vcam_help))
@@ -169,8 +181,8 @@ class MainWindow(QMainWindow):
         self.first_run.show_choice(settings.camera, settings.source_set)
         if settings.theme != self._theme_name:
             self._theme_name = settings.theme
-            pages = [self.pages.widget(place) for place in range(self.pages.count())]
-            self.wardrobe.dress([*pages, self.menu], theme_named(settings.theme))
+            parts = [page for page in map(self.pages.widget, range(self.pages.count())) if page is not None]
+            self.wardrobe.dress([*parts, self.menu], theme_named(settings.theme))
             self.live.show_theme(theme_named(settings.theme))
 
     def _show_sets(self, cards: list[SetCard]) -> None:

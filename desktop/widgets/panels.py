@@ -10,6 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QColorDialog, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from desktop.widgets.level_meter import LevelMeter
 from desktop.widgets.parts import Choice, ValueSlider, button, label
 from desktop.widgets.switch import Switch
 from engine.config import (
@@ -184,6 +185,8 @@ class OutputPanel(QWidget):
         self.microphone = Choice("Sound in recordings", [(_SILENT, "")], hint="The microphone heard in recordings")
         self.microphone.chosen.connect(self.microphone_chosen.emit)
         self._microphone = ""
+        self.meter = LevelMeter()
+        self.meter.hide()
         self._no_microphone = label("", "small", wraps=True)
         self._no_microphone.hide()
         self.device = Choice("Virtual camera", [(_FIRST, "")], hint="Which one, where there are several")
@@ -197,6 +200,7 @@ class OutputPanel(QWidget):
         layout.addWidget(label("The watermarks, visible and invisible, are always on.", "small", wraps=True))
         layout.addWidget(label("Recordings and snapshots", "soft"))
         layout.addWidget(self.microphone)
+        layout.addWidget(self.meter)
         layout.addWidget(self._no_microphone)
         layout.addWidget(self._folder)
         layout.addWidget(self.folder_button)
@@ -214,6 +218,12 @@ class OutputPanel(QWidget):
         self._no_microphone.setText(reason)
         self._no_microphone.setVisible(bool(reason))
 
+    def show_sound_failure(self, reason: str) -> None:
+        """Show why nothing is heard of the microphone."""
+        self.meter.hide()
+        self._no_microphone.setText(reason)
+        self._no_microphone.setVisible(bool(reason))
+
     def show_devices(self, named: list[tuple[str, str]]) -> None:
         """Offer these virtual cameras, as (name, device)."""
         chosen = str(self.device.currentData())
@@ -228,7 +238,11 @@ class OutputPanel(QWidget):
 
     def show_microphone(self, microphone: str) -> None:
         """Show which one is chosen, plugged in or not."""
+        if microphone != self._microphone:
+            self.meter.clear()
+            self._no_microphone.hide()
         self._microphone = microphone
+        self.meter.setVisible(bool(microphone) and self._no_microphone.isHidden())
         if not self.microphone.show_value(microphone):
             self.microphone.addItem(f"{microphone.partition(':')[2]}", microphone)
             self.microphone.show_value(microphone)

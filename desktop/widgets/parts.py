@@ -5,18 +5,65 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPointF, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtCore import QPointF, QRect, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from desktop.theme import current_theme
 
-__all__ = ["Choice", "Section", "ValueSlider", "button", "card", "label", "restyle"]
+__all__ = ["Choice", "ElidedLabel", "Section", "ValueSlider", "button", "card", "label", "restyle"]
 
 
-def label(text: str = "", role: str = "", *, wraps: bool = False) -> QLabel:
-    """Return a label of a role that the theme knows."""
-    made = QLabel(text)
+class _RoomyLabel(QLabel):
+    """Keeps the height that its longest text needs, so that nothing moves when the text changes."""
+
+    def __init__(self, text: str, longest: str) -> None:
+        super().__init__(text)
+        self._longest = longest
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+
+    def heightForWidth(self, width: int) -> int:
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap)
+        room = self.fontMetrics().boundingRect(QRect(0, 0, width, 10_000), flags, self._longest).height()
+        return max(room, super().heightForWidth(width))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, self.fontMetrics().height())
+
+
+class ElidedLabel(QLabel):
+    """One line that ends with … where there is no room for all of it; the tip and screen readers have it all."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.setProperty("role", role)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._whole = ""
+
+    @property
+    def whole(self) -> str:
+        """All of it."""
+        return self._whole
+
+    def show_text(self, text: str) -> None:
+        """Show a text."""
+        self._whole = text
+        self.setToolTip(text)
+        self.setAccessibleDescription(text)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width()))
+
+
+def label(text: str = "", role: str = "", *, wraps: bool = False, longest: str = "") -> QLabel:
+    """Return a label of a role that the theme knows. longest: text for which a label that wraps keeps room."""
+    made = _RoomyLabel(text, longest) if longest else QLabel(text)
     made.setProperty("role", role)
     made.setWordWrap(wraps)
     made.setTextFormat(Qt.TextFormat.PlainText)

@@ -100,8 +100,8 @@ class PlotPane(QWidget):
         for plot, title, curves in self._plots:
             names = [f'<span style="color: {colours[name]}">{name}</span>' for name in curves if len(curves) > 1]
             plot.setBackground(theme.panel)
-            words = " ".join([*names, "ms"]) if names else title  # four names leave no room for more
-            plot.setTitle(words, size="9pt", color=theme.soft)
+            words = " ".join(names) if names else title  # four names leave no room for more
+            plot.setTitle(words, size="8pt" if names else "9pt", color=theme.soft)
             axis = plot.getAxis("left")
             axis.setPen(theme.line)
             axis.setTextPen(theme.soft)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 from desktop.figures import Figures
 from desktop.theme import DARK, Theme, tone_colour
 from desktop.widgets.parts import label
-from desktop.words import Chip, StageLoad, Tone, delay_words
+from desktop.words import LONGEST_ADVICE, Chip, StageLoad, Tone, delay_words
 
 __all__ = ["StageBar", "StateChip", "StatusStrip"]
 
@@ -141,8 +141,8 @@ class StatusStrip(QWidget):
         self.setObjectName("card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.bar = StageBar()
-        self.advice = label("", "soft", wraps=True)
-        self.delay = label(delay_words(None), "small", wraps=True)
+        self.advice = label("", "soft", wraps=True, longest=LONGEST_ADVICE)
+        self.delay = label(delay_words(None), "small", wraps=True, longest=delay_words(1000))
         self.delay.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.numbers: dict[str, QLabel] = {}
         figures = QHBoxLayout()

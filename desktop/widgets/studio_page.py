@@ -11,7 +11,6 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
@@ -29,6 +28,7 @@ from desktop.widgets.notices import NoticeStack
 from desktop.widgets.parts import Section, button, label
 from desktop.widgets.picture_list import PictureList
 from desktop.widgets.stage import Stage
+from desktop.widgets.switch import Switch
 
 __all__ = ["StudioPage"]
 
@@ -147,9 +147,9 @@ class StudioPage(QWidget):
         self.name = label("", "small", wraps=True)
         self.consent = ConsentForm()
         self.coverage = CoveragePanel()
-        self.colours = QCheckBox("Same light in all pictures")
+        self.colours = Switch("Same light in all pictures")
         self.colours.setAccessibleName("Match the colours of all pictures to the reference")
-        self.automatic = QCheckBox("Automatic order and reference")
+        self.automatic = Switch("Automatic order and reference")
         self.automatic.setAccessibleName("Automatic order and reference")
         self.stage = Stage()
         self.stage.setMinimumSize(240, 135)
@@ -234,6 +234,9 @@ class StudioPage(QWidget):
         row.addWidget(self.progress_words)
         row.addWidget(self.progress, 1)
         row.addWidget(self.cancel)
+        keeps = self.foot.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)  # the pictures above stay where they are
+        self.foot.setSizePolicy(keeps)
         self.foot.hide()
         return self.foot
 

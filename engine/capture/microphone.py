@@ -26,6 +26,7 @@ _RATE = 48_000
 _BLOCK_S = 0.02
 _BUFFER_S = 0.5  # nobody listens live; with the drivers' own 0.1 s a busy computer loses a fifth of the sound
 _KEPT_BLOCKS = 1500  # half a minute; a recorder that does not take them for longer has other troubles
+_FALL = 0.8  # of the level from block to block: 2 dB in 20 ms, which an eye can follow
 _library_lock = threading.Lock()
 _open_count = 0
 
@@ -96,6 +97,7 @@ class Microphone:
         self._clock: Clock = clock or SystemClock()
         self._blocks: deque[SoundBlock] = deque(maxlen=_KEPT_BLOCKS)
         self._fault = ""
+        self._level = 0.0
         try:
             self._stream = library.InputStream(
                 samplerate=info.rate,
@@ -132,6 +134,11 @@ class Microphone:
         """Why no more comes; empty while it works."""
         return self._fault
 
+    @property
+    def level(self) -> float:
+        """How loud it is now: the newest peak, 1 is full scale, falling slowly. Thread: any."""
+        return self._level
+
     def take(self) -> list[SoundBlock]:
         """Return what was heard since the last call, oldest first."""
         taken = []
@@ -155,6 +162,8 @@ class Microphone:
         age_s = times.currentTime - times.inputBufferAdcTime
         if not 0 < age_s < 1:  # some drivers do not tell: then it ended just now
             age_s = count / self.info.rate
+        peak = float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+        self._level = max(peak, self._level * _FALL)
         self._blocks.append(SoundBlock(now_ns - round(age_s * NS_PER_S), samples.copy()))
 
     def _finished(self) -> None:

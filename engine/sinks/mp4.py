@@ -107,6 +107,11 @@ class Mp4Sink(BaseSink):
         return tuple(self._seals)
 
     @property
+    def sound_level(self) -> float | None:
+        """How loud the microphone is, 1 is full scale; None where there is none. Thread: any."""
+        return self._sound.level if self._sound is not None else None
+
+    @property
     def sound_fault(self) -> str:
         """Why the sound ended before the pictures; empty where it did not, or there was to be none."""
         return self._sound.fault if self._sound is not None else ""

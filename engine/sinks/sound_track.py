@@ -52,6 +52,11 @@ class SoundSource(Protocol):
         """Why no more comes; empty while it works."""
         ...
 
+    @property
+    def level(self) -> float:
+        """The newest peak; 1 is full scale."""
+        ...
+
     def take(self) -> Sequence[SoundBlock]:
         """Return what was heard since the last call, oldest first; does not wait."""
         ...

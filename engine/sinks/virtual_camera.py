@@ -370,4 +370,6 @@ def _opening_error(report: dict[str, Any], size_wh: tuple[int, int]) -> SinkErro
         return VirtualCameraMissing(
             f"The virtual-camera library is not installed: {words}.", hint="Run: pip install 'bunraku[vcam]'"
         )
-    return VirtualCameraMissing(f"No virtual camera can be opened: {words}.", hint=missing_hint(), reasons=words)
+    return VirtualCameraMissing(
+        f"No virtual camera can be opened: {words.rstrip('.')}.", hint=missing_hint(), reasons=words
+    )

@@ -22,46 +22,15 @@ import engine.capture
 from desktop.settings import AppSettings, load_app_settings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.assets import asset_root
-from engine.capture.base import Camera, CameraInfo
 from engine.config import LiveSettings, OutputSettings
-from engine.errors import CameraMissing
 from engine.state import CAMERA_LOST, Phase
-from engine.types import Frame, OutputFrame
+from engine.types import OutputFrame
 from engine.watermark.gate import has_mark
+from tests.helpers.plugged_camera import PluggedCamera
 
 WAIT_MS = 240_000
 WindowMaker = Callable[..., MainWindow]
 DRIVER = asset_root() / "source_sets" / "otto.bunraku" / "front.webp"
-
-
-class PluggedCamera:
-    """A file camera with a plug. All of one test share it."""
-
-    def __init__(self, really: Callable[..., Camera]) -> None:
-        self.really, self.plugged = really, True
-
-    def open(self, spec: str, **options: object) -> Camera:
-        """What `open_camera` is while the test runs."""
-        if not self.plugged:
-            raise CameraMissing("The camera is gone.", hint="Plug it in again.")
-        return _Reading(self, self.really(spec, **options))
-
-
-class _Reading:
-    def __init__(self, plug: PluggedCamera, camera: Camera) -> None:
-        self._plug, self._camera = plug, camera
-
-    @property
-    def info(self) -> CameraInfo:
-        return self._camera.info
-
-    def read(self) -> Frame | None:
-        if not self._plug.plugged:
-            raise CameraMissing("The camera was unplugged.", hint="Plug it in again.")
-        return self._camera.read()
-
-    def close(self) -> None:
-        self._camera.close()
 
 
 class Journey:

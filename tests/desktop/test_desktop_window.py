@@ -121,7 +121,7 @@ def test_a_live_thumbnail_shows_in_the_first_step(open_window: WindowMaker, sett
 def test_a_corrupt_settings_file_gives_one_notice(open_window: WindowMaker, settings_file: Path) -> None:
     settings_file.write_text("{", encoding="utf-8")
     window = open_window()
-    assert [text for text in window.live.notices.texts if "defaults are used" in text]
+    assert window.presenter.diagnostics().count("defaults are used") == 1
     assert len(list(settings_file.parent.glob("*unreadable*"))) == 1
 
 

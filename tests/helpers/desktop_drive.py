@@ -21,7 +21,6 @@ from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 from desktop.app import make_window, parse_args
-from desktop.bridge.session import warm_up
 from desktop.settings import AppSettings, save_app_settings
 from desktop.widgets.main_window import MainWindow
 from engine.app.demo import builtin_clip
@@ -72,7 +71,7 @@ def opened_window(*, camera: str = "demo", accepted: bool = True) -> Iterator[Ma
         window = make_window(parse_args(["--settings", str(settings)]))
         window.begin()
         window.show()
-        window.controller.tasks.run("warm up", warm_up, failed=window.controller.tell_error)
+        window.warm_up()
         try:
             yield window
         finally:
