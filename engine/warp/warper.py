@@ -21,7 +21,8 @@ from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine, fit_picture
 from engine.warp.fitting import prepare_what_fits
 from engine.warp.heat import paint_values, shares_from
-from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
+from engine.warp.layers import end_at_top, separate_person, shared_backdrop
+from engine.warp.plates import claim_rims, make_backdrops
 from engine.warp.selection import SelectionSettings, SourceSelector
 
 __all__ = ["PreparedSourceSet", "Warper"]
@@ -101,6 +102,7 @@ class Warper:
         alpha = np.stack([fit_picture(image.alpha, self.side_px) for image in source_set.images])
         keypoints = np.stack([image.keypoints for image in source_set.images])
         backdrops = make_backdrops(rgb, alpha)
+        alpha = claim_rims(rgb, alpha, backdrops)
         end_at_top(alpha)
         person = separate_person(rgb, alpha, backdrops)
         rgba = np.concatenate([person, alpha[..., None]], -1).astype(np.float32) / 127.5 - 1
