@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Person and backdrop of many pictures at once, on the device: the twin of `engine.warp.layers` for training.
+"""Person and backdrop of many pictures at once, on the device: `engine.warp.layers` and a simpler form of `plates`.
 
-What is learned must hold in the running app, so both take pictures apart in the same way (a test compares them). The
-differences: pictures of a sample come from one clip, so that they always share their background, and gaps are filled
-in the pictures' order.
+What is learned must hold in the running app, so both take pictures apart alike (a test compares them). The differences:
+pictures of a sample come from one clip, lie over each other and share their background; gaps are filled in the
+pictures' order, the rest by a pyramid instead of a membrane; and mattes, which are exact here or nearly, claim no rim.
 
 Shapes: M pictures of side R, a power of two. Colours in [-1, 1], alpha in [0, 1], channels first.
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 
 __all__ = ["complete_backdrops", "end_at_top", "fill_holes", "over", "separate_person"]
 
-# As in engine.warp.layers; see there.
-_EDGE_PX = 3
+_EDGE_PX = 3  # background this far from the person is surely clean
+# As in engine.warp.plates and layers; see there.
 _CLEAR, _NEARLY_CLEAR = 0.03, 0.1
 _MIN_ALPHA, _SURE_ALPHA = 0.08, 0.15
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from engine.errors import DriverError, NoFaceInDriver
 from engine.evaluation.clips import EvalClip, list_clips, load_clip
 from engine.evaluation.protocol import Instruments
-from engine.warp.layers import end_at_top, make_backdrops, separate_person, shared_backdrop
+from engine.warp.layers import end_at_top, separate_person, shared_backdrop
+from engine.warp.plates import claim_rims, make_backdrops
 
 __all__ = ["Sample", "TuningClip", "draw_sample", "read_clips"]
 
@@ -87,6 +88,7 @@ def draw_sample(clips: Sequence[TuningClip], rng: np.random.Generator) -> Sample
     *sources, driving = rng.permutation(len(chosen.mattes))[: count + 1].tolist()
     rgb, alpha = chosen.clip.frames[sources], chosen.mattes[sources]
     backdrops = make_backdrops(rgb, alpha)
+    alpha = claim_rims(rgb, alpha, backdrops)
     end_at_top(alpha)
     person = separate_person(rgb, alpha, backdrops)
     keypoints = torch.tensor(chosen.clip.keypoints)[None]

@@ -7,7 +7,9 @@ motion_transfer.py   … and how those keypoints become the character's
 select.py            the warper that fits a model
 base.py              what both share
 selection.py         which pictures of the set draw a frame
-layers.py            pictures taken apart into person and backdrop
+plates.py            the background behind the person, completed from all pictures
+registration.py      … which of them show the same one, and how they lie over each other
+layers.py            the person's own colours, free of that background
 fitting.py           fewer pictures, where a GPU has no memory for all
 """
 

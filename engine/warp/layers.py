@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Split the source pictures into a moving person and a still backdrop, once per source set.
 
-The head must move without dragging its background along, and what it uncovers must be there. So each picture is
-taken apart (matting equation, Porter & Duff 1984: C = αF + (1 − α)B): the person keeps its own colours free of
-background at the soft hair edge, and the backdrop of the reference picture is completed from the other pictures of
-the set where those show it, then by diffusion from the borders of the hole. Put back together unmoved, the layers
-give the original picture. Runs when a set is loaded, on the caller's thread.
+The head must move without dragging its background along, and what it uncovers must be there (`engine.warp.plates`). So
+each picture is taken apart (matting equation, Porter & Duff 1984: C = αF + (1 − α)B): the person keeps its own colours
+free of background at the soft hair edge. Put back together unmoved, the layers give the original picture. Runs when a
+set is loaded, on the caller's thread.
 """
 
 from __future__ import annotations
@@ -19,22 +18,10 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.types import SourceSet
 from engine.warp.base import fit_picture
+from engine.warp.plates import claim_rims, make_backdrops
 
-__all__ = [
-    "Layers",
-    "end_at_top",
-    "fill_holes",
-    "layers_of",
-    "make_backdrops",
-    "separate_person",
-    "shared_backdrop",
-]
+__all__ = ["Layers", "end_at_top", "fill_holes", "layers_of", "separate_person", "shared_backdrop"]
 
-_EDGE_PX = 3  # background this far from the person is surely clean
-_CLEAR = 0.03  # alpha below this shows pure background
-_NEARLY_CLEAR = 0.1  # alpha below this shows nothing but background worth keeping
-_SAME_BACKGROUND = 8.0  # median absolute difference, 0–255, up to which two pictures share one background
-_MIN_OVERLAP_PX = 400  # fewer shared background pixels say nothing
 _MIN_ALPHA, _SURE_ALPHA = 0.08, 0.15  # below the first, dividing by alpha only magnifies noise
 
 Float = NDArray[np.float32]
@@ -59,6 +46,7 @@ def layers_of(source_set: SourceSet, side_px: int) -> Layers:
     rgb = np.stack([fit_picture(image.rgb, side_px) for image in source_set.images])
     alpha = np.stack([fit_picture(image.alpha, side_px) for image in source_set.images])
     backdrops = make_backdrops(rgb, alpha)
+    alpha = claim_rims(rgb, alpha, backdrops)
     end_at_top(alpha)
     person = np.concatenate([separate_person(rgb, alpha, backdrops), alpha[..., None]], -1)
     layers = Layers(person, shared_backdrop(backdrops), _to_bytes(backdrops))
@@ -87,11 +75,6 @@ def fill_holes(rgb: Float, known: Float) -> Float:
     return np.asarray(filled, np.float32)
 
 
-def _background_known(alpha: Float) -> NDArray[np.bool_]:
-    kernel = np.ones((2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1), np.uint8)
-    return np.asarray(cv2.dilate(alpha, kernel) < _CLEAR)
-
-
 def _shrink(array: Float, size_wh: tuple[int, int]) -> Float:
     return np.asarray(cv2.resize(array, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
@@ -103,36 +86,6 @@ def end_at_top(alpha: NDArray[np.uint8]) -> None:
     other edges are meant to go on.
     """
     alpha[:, 0] = 0
-
-
-def make_backdrops(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Float:
-    """Return every picture with the person taken out.
-
-    Shapes:
-        rgb: (N, R, R, 3) uint8. alpha: (N, R, R) uint8. returns: (N, R, R, 3) float32, 0–255.
-    """
-    colour, matte = rgb.astype(np.float32), alpha.astype(np.float32) / 255.0
-    known = np.stack([_background_known(a) for a in matte])
-    out = np.empty_like(colour)
-    for i in range(len(colour)):
-        plate, have = colour[i].copy(), known[i].copy()
-        others = [j for j in range(len(colour)) if j != i and _share_background(colour, known, i, j)]
-        for j in sorted(others, key=lambda j: -int((known[j] & ~known[i]).sum())):
-            fresh = known[j] & ~have
-            plate[fresh] = colour[j][fresh]
-            have |= fresh
-        # What no picture shows clean is taken from the rim of this one, before anything is made up: diffusing the
-        # whole rim instead cost 3 dB of background on still clips.
-        have |= matte[i] < _NEARLY_CLEAR
-        out[i] = fill_holes(plate, have.astype(np.float32))
-    return out
-
-
-def _share_background(colour: Float, known: NDArray[np.bool_], i: int, j: int) -> bool:
-    both = known[i] & known[j]
-    if int(both.sum()) < _MIN_OVERLAP_PX:
-        return False
-    return float(np.median(np.abs(colour[i][both] - colour[j][both]))) <= _SAME_BACKGROUND
 
 
 def separate_person(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], backdrops: Float) -> NDArray[np.uint8]:

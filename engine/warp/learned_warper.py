@@ -19,8 +19,9 @@ from engine.errors import InferenceFailed, ShapeError, SourceSetEmpty
 from engine.runtime.base import EncodedSourceSet, LearnedRunner, Motion
 from engine.types import Query, SourceSet, WarpedPortrait
 from engine.warp.base import check_count, describe_engine, fit_picture
-from engine.warp.layers import make_backdrops, shared_backdrop
+from engine.warp.layers import shared_backdrop
 from engine.warp.motion_transfer import transfer_motion
+from engine.warp.plates import make_backdrops
 
 __all__ = ["LearnedWarper", "PreparedLearnedSet"]
 

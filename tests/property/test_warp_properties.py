@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from engine.warp.layers import fill_holes, make_backdrops, separate_person
+from engine.warp.layers import fill_holes, separate_person
+from engine.warp.plates import claim_rims, make_backdrops
 from tests.helpers.selection_scene import NAMES, head_of, make_selector
 
 moments = st.fixed_dictionaries(
@@ -70,7 +71,9 @@ mattes = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, min_side=
 def test_layers_are_defined_for_any_matte(alpha: np.ndarray, seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
     backdrops = make_backdrops(rgb, alpha)
-    person = separate_person(rgb, alpha, backdrops)
+    claimed = claim_rims(rgb, alpha, backdrops)
+    assert (claimed >= alpha).all(), "nothing is taken from the person"
+    person = separate_person(rgb, claimed, backdrops)
     assert np.isfinite(backdrops).all()
     assert backdrops.min() >= -1e-3
     assert backdrops.max() <= 255.01
