@@ -33,8 +33,8 @@ _NOISES = 3.0  # … in units of that noise
 _GUESS_ERRORS = 2.5  # errors of the guess just outside, up to which a rim's pixel is background
 _TRACE = 0.8  # … by how much less, where the colour leans towards the person's
 _SURE_ALPHA = 0.9  # the person's own colour
-_LEAST_CLAIMED, _MOST_CLAIMED = 0.12, 0.95
-_FRINGE = 128.0  # so much must a colour differ, 0-255, to be the person's alone whatever its hue
+_MOST_CLAIMED = 0.95
+_FRINGE_LEAST, _FRINGE = 0.12, 128.0  # a fringe's alpha: at least, and the difference, 0-255, that would make it solid
 _COARSEST_PX, _COARSE_STEPS, _STEPS = 12, 120, 10  # relaxations of the membrane; more change nothing to be seen
 _LAPLACE = np.array([[0, 0.25, 0], [0.25, 0, 0.25], [0, 0.25, 0]], np.float32)
 
@@ -85,13 +85,12 @@ def claim_rims(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], backdrops: Floa
         if not sure.any() or not rim.any():
             continue
         nearest = _nearest_colour(rgb[i], sure)
-        towards = nearest - backdrops[i]
         off = rgb[i].astype(np.float32) - backdrops[i]
-        size = furthest(off)
-        mixed = (off * towards).sum(-1) / ((towards**2).sum(-1) + 3 * _ALIKE**2)
-        # A bright fringe that a camera's sharpening drew is no mixture, but goes with the person all the same.
-        share_of = np.clip(np.maximum(mixed, _LEAST_CLAIMED + size / _FRINGE), 0.0, _MOST_CLAIMED)
-        claimed = np.where(size > _ALIKE, share_of, 0.0)
+        mixed, pure, size = _mixture(off, nearest - backdrops[i])
+        # A fringe that a camera's sharpening drew leans straight away from the person's colour. It goes with the
+        # person too, in a share that can hold its colour.
+        part = np.where(mixed > 0.0, mixed, _FRINGE_LEAST + size / _FRINGE)
+        claimed = np.where(size > _ALIKE, np.clip(pure * part, 0.0, _MOST_CLAIMED), 0.0)
         found = np.rint(255.0 * claimed).astype(np.uint8)
         out[i] = np.where(rim, np.maximum(matte, found), matte)
     return out
@@ -189,17 +188,29 @@ def _complete(plate: Float, away: Float, shown: Mask, person: Float, error: Floa
         return span_holes(plate, shown)
     guess = span_holes(plate, sure)
     off = plate - guess
-    size = furthest(off)
-    # A trace of the person leans towards the person's colour; what the room has there, anywhere.
-    towards = person - guess
-    share = np.clip((off * towards).sum(-1) / ((towards**2).sum(-1) + _ALIKE**2), 0.0, 1.0)
-    rest = furthest(off - share[..., None] * towards)
-    trace = np.clip(1.0 - 2.0 * rest / (size + 1e-3), 0.0, 1.0) * np.clip(1.5 - away, 0.0, 1.0)
+    share, pure, size = _mixture(off, person - guess)
+    trace = np.where(share > 0, pure, 0.0) * np.clip(1.5 - away, 0.0, 1.0)
     alike = _ALIKE + _GUESS_ERRORS * error * (1.0 - _TRACE * trace)
     # Not all at once: a threshold would draw a line of its own.
     t = np.clip((size - alike) / alike, 0.0, 1.0)
-    foreign = np.where(sure, 0.0, t * t * (3 - 2 * t)).astype(np.float32)[..., None]
+    foreign = np.where(sure, 0.0, pure * t * t * (3 - 2 * t)).astype(np.float32)[..., None]
     return span_holes((plate - foreign * off).astype(np.float32), sure | shown)
+
+
+def _mixture(off: Float, towards: Float) -> tuple[Float, Float, Float]:
+    """Return how much of the person a colour holds that is off the background's: share, purity, size of the difference.
+
+    A mixture lies on the line between both colours; what the room has there lies anywhere. Share is negative beyond
+    the background, purity 1 on the line and 0 where most of the difference points away from it.
+
+    Shapes:
+        off, towards: (R, R, 3), from the background's colour. returns: (R, R) each.
+    """
+    size = furthest(off)
+    share = (off * towards).sum(-1) / ((towards**2).sum(-1) + 3 * _ALIKE**2)
+    rest = furthest(off - share[..., None] * towards)
+    pure = np.clip(1.5 - 2.0 * rest / (size + 1e-3), 0.0, 1.0)
+    return share.astype(np.float32), pure.astype(np.float32), size
 
 
 def _guess_error(own: Float, matte: Float) -> Float:
