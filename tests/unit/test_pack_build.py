@@ -269,10 +269,10 @@ class TestBadInput:
     ) -> None:
         folder = only_pictures(sources, tmp_path)
         shutil.copytree(sources / "train" / "talk", folder / "train" / "talk")
-        out, real = tmp_path / "pack", Path.write_bytes
+        out, real = tmp_path / "pack", Path.open
 
         def refuse(path: Path | str, *args: Any, **more: Any) -> Any:
-            if "a-b-2" in str(path) or where == "clip":
+            if where == "clip" or ("a-b-2" in str(path) and args == ("wb",)):
                 raise OSError(number, os.strerror(number))
             return real(path, *args, **more)  # type: ignore[arg-type]
 
@@ -280,7 +280,7 @@ class TestBadInput:
             if where == "clip":
                 patch.setattr("engine.training.render.clip.av", SimpleNamespace(open=refuse))
             else:
-                patch.setattr(Path, "write_bytes", refuse)
+                patch.setattr(Path, "open", refuse)
             with pytest.raises(kind, match=r"disk is full|cannot be written|No space"):
                 build(folder, out)
         assert not list(out.rglob("*.part"))
