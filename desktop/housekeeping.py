@@ -47,7 +47,6 @@ class Housekeeper(QObject):
     def close(self) -> None:
         """Leave it to Python again."""
         self._timer.stop()
-        gc.unfreeze()
         gc.enable()
 
     def _look(self) -> None:

@@ -37,7 +37,7 @@ _FILES = (
     "*.mpeg *.m4v);;All files (*)"
 )
 EMPTY = (
-    "Drop pictures, a folder or a video of one character here.\n\n"
+    "Drop pictures or a video of one character here\n\n"
     "One picture from the front is enough; turned, smiling, with open mouth and closed eyes make it better.\n"
     "Of a video the most useful frames are taken."
 )

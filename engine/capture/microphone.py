@@ -183,6 +183,10 @@ def _load() -> ModuleType:
         raise MicrophoneMissing(
             "Sound cannot be recorded: the package sounddevice is not installed.", hint="Run: python3 run.py"
         ) from error
+    except Exception as error:  # sounddevice's own, from an audio system that is set up wrongly
+        raise MicrophoneMissing(
+            f"Sound cannot be recorded: PortAudio does not start: {error}.", hint="Mend the system's sound settings."
+        ) from error
     module: ModuleType = sounddevice
     return module
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -56,11 +57,31 @@ def quiet_native_logs() -> Iterator[None]:
             os.dup2(saved, 2)
 
 
+@contextlib.contextmanager
+def _sound_may_fail() -> Iterator[None]:
+    """Let MediaPipe be imported where the sound system does not start: it imports `sounddevice`, for nothing of ours.
+
+    It bears that the package or its library is missing, but not what the package raises itself.
+    """
+    try:
+        import sounddevice  # noqa: F401 - loading it is the point
+    except (ImportError, OSError):
+        yield
+    except Exception:  # noqa: BLE001 - sounddevice's own error, which cannot be imported
+        sys.modules["sounddevice"] = None  # type: ignore[assignment]  # for Python: it is not there
+        try:
+            yield
+        finally:
+            del sys.modules["sounddevice"]
+    else:
+        yield
+
+
 def load_solutions() -> Any:
     """Import MediaPipe's solutions without its start-up chatter."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_native_logs(), warnings.catch_warnings():
+    with quiet_native_logs(), warnings.catch_warnings(), _sound_may_fail():
         warnings.simplefilter("ignore")
         import mediapipe
     # Raised by MediaPipe's own use of protobuf 4, once per run, meaningless to our users.

@@ -42,6 +42,7 @@ def _nothing_is_left_behind(qapp: QApplication) -> Iterator[None]:
     yield
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
+    gc.freeze()  # what lives on is not looked at again: all the libraries, a tenth of a second after every test
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert not _threads(), f"threads left: {_threads()}"
     left = [w for w in QApplication.topLevelWidgets() if id(w) not in widgets_before and not w.isHidden()]

@@ -19,7 +19,7 @@ from desktop.words import (
     error_words,
 )
 from engine import errors
-from engine.errors import CameraMissing, PuppeteerError
+from engine.errors import CameraMissing, ConsentMissing, PuppeteerError
 from engine.state import BLANKED, CAMERA_LOST, CAMERA_STALLED, TRACKING_LOST, Phase, PipelineState
 from engine.stats import PipelineStats, Spread
 
@@ -105,7 +105,10 @@ ERRORS = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclas
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_class_reaches_the_user_as_sentence_and_hint(kind: type[PuppeteerError]) -> None:
-    assert error_words(kind("It broke.", hint="Mend it.")) == "It broke. Mend it."
+    hint = (
+        "Click it in the gallery, press Edit…, and fill in whose face it is." if kind is ConsentMissing else "Mend it."
+    )
+    assert error_words(kind("It broke.", hint="Mend it.")) == f"It broke. {hint}"
 
 
 def test_an_error_of_ours_says_what_it_is_and_what_to_do() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -152,3 +153,27 @@ def test_a_missing_library_names_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", importing)
     with pytest.raises(MicrophoneMissing, match="apt install libportaudio2"):
         list_microphones()
+
+
+def test_the_level_is_the_newest_peak_and_falls(plug: Callable[..., FakePortAudio]) -> None:
+    fake = plug()
+    heard = open_microphone("JACK:Headset")
+    assert heard.level == 0.0
+    fake.hear(np.array([[0.1, -0.5]], np.float32), age_s=0.1)
+    assert heard.level == pytest.approx(0.5)
+    fake.hear(np.zeros((4, 2), np.float32), age_s=0.1)
+    assert 0.2 < heard.level < 0.5
+    heard.close()
+
+
+def test_a_sound_system_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, *args: object, **options: object) -> object:
+        if name == "sounddevice":
+            raise RuntimeError("Error initializing PortAudio")
+        return really(name, *args, **options)
+
+    really = builtins.__import__
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MicrophoneMissing, match="PortAudio does not start"):
+        module._load()

@@ -9,13 +9,15 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engine import doctor
 from engine.assets import asset_path
+from engine.capture import microphone
 from engine.doctor import Check, Verdict
-from engine.errors import ModelMismatch
+from engine.errors import MicrophoneMissing, ModelMismatch
 from engine.provenance.identity import own_folder, signing_identity
 from engine.runtime import manifest
 
@@ -188,3 +190,27 @@ class TestSigning:
         assert check.verdict is Verdict.FAILED
         assert "key.pem" in check.found
         assert check.fix
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "words"),
+    [
+        ([SimpleNamespace(name="Headset")], Verdict.OK, "Headset"),
+        ([], Verdict.MISSING, "recordings have no sound"),
+        (MicrophoneMissing("PortAudio is not there.", hint="Install it."), Verdict.MISSING, "PortAudio is not there."),
+    ],
+)
+def test_microphones_are_counted_and_none_is_opened(
+    found: object, verdict: Verdict, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_them() -> object:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(microphone, "list_microphones", list_them)
+    monkeypatch.setattr(microphone, "open_microphone", lambda *_: pytest.fail("a check opens nothing"))
+    check = only(doctor._check_microphones)
+    assert check.verdict is verdict
+    assert words in check.found
+    assert bool(check.fix) == (verdict is not Verdict.OK)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import builtins
+import sys
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from engine.geometry import rotation_from_angles
 from engine.track.coverage import Coverage, soft_limit
 from engine.track.expression import load_expression_basis
 from engine.track.eyes import combine_by_visibility, normalise_openness, read_eyes
+from engine.track.face_mesh import _sound_may_fail
 from engine.track.head import measure_sizes, take_apart
 from engine.track.smoothing import FaceSmoother, OneEuroFilter
 from engine.track.window import FaceBox, Window, choose_face, follow, hide_others, window_for
@@ -179,3 +183,20 @@ def test_steadiness_slows_every_part() -> None:
             )  # fmt: skip
         moved.append([float(np.mean(part)) for part in parts])
     assert (np.array(moved[0]) > 1.5 * np.array(moved[1])).all()
+
+
+def test_a_sound_system_that_does_not_start_does_not_keep_the_tracker_from_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really = builtins.__import__
+
+    def refuse(name: str, *args: object, **options: object) -> object:
+        if name == "sounddevice" and sys.modules.get(name, name) is not None:
+            raise RuntimeError("Error initializing PortAudio")
+        return really(name, *args, **options)
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with _sound_may_fail(), pytest.raises(ImportError):  # which MediaPipe bears
+        import sounddevice  # noqa: F401
+    assert "sounddevice" not in sys.modules
