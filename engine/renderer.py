@@ -163,7 +163,10 @@ class Renderer:
         self._warning = getattr(prepared.warper_side, "warning", None)
         self.cut_out = prepared.source_set.cutout
         self._warper.use(prepared.warper_side)
-        self._standby.origin = replace(self._standby.origin, consent=prepared.source_set.consent.kind)
+        shown, note = prepared.source_set, prepared.source_set.consent
+        self._standby.origin = replace(
+            self._standby.origin, consent=note.kind, character=shown.name, note=note.describe()
+        )
         self._retargeter.set_character(images[0].keypoints, coverage=np.stack([image.keypoints for image in images]))
         self._source_set, self._consented = prepared.source_set, _has_consent(prepared.source_set)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
@@ -182,11 +185,14 @@ class Renderer:
         Raises:
             InvalidSetting: the model cannot say where its pixels come from.
         """
-        heat = self._warper if isinstance(self._warper, ShowsSources) and not self._warper.repaints else None
-        if wanted and heat is None:
-            what = "This model draws pixels of its own, so there is no map of the pictures they come from."
-            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
-        self._heat = heat if wanted else None
+        if not wanted:
+            self._heat = None
+            return
+        if not isinstance(self._warper, ShowsSources):
+            what = "This model mixes all pictures in one, so there is no map of the pictures its pixels come from."
+            raise InvalidSetting(what, hint="Use the model lite or lite-trained for it.", name="model")
+        self._warper.watch_shares()
+        self._heat = self._warper
 
     def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
         """Measure motion from this rest pose from the next frame on; ends a calibration.
@@ -239,6 +245,8 @@ class Renderer:
             if not lost:
                 _close_broken(self._warper)
             self._warper = warper
+            if self._heat is not None:
+                self.show_sources(True)
             self._reader = warper if isinstance(warper, NeedsPortrait) else None
             if self._reader is not None:
                 self._reader.set_motion(self._settings.motion.motion)
