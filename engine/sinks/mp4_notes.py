@@ -30,7 +30,8 @@ def rewrite_notes(path: Path, notes: Mapping[str, str]) -> bool:
     """Replace notes that a finished MP4 has; return whether it could be done.
 
     Args:
-        notes: "description" and "copyright" → text. What the file does not have yet is not added (a MOV has no description).
+        notes: "description" and "copyright" → text. What the file does not have yet is not added; a MOV has no
+            description.
     Raises:
         OSError: the file cannot be written; it plays as before.
     """
