@@ -21,6 +21,7 @@ __all__ = [
     "UNTIL_WITHDRAWN",
     "Consent",
     "Noted",
+    "notes_of_all",
     "parse_until",
     "recording_notes",
     "require_consent",
@@ -35,7 +36,7 @@ _NEEDED = {
     "synthetic": ("source", "licence"),
     "licensed": ("source", "licence"),
 }
-_LONGEST_NOTE = 400  # characters in a recording's metadata
+_LONGEST_NOTE = 400  # characters about one set in a recording's metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,24 @@ def require_consent(source_set: Noted, now: datetime.datetime) -> None:
 
 def recording_notes(source_set: Noted) -> Mapping[str, str]:
     """Return what a recording's metadata says of the character: MP4 keys → text."""
-    note = source_set.consent.describe()
-    return {
-        "description": f"Character: {source_set.name}"[:_LONGEST_NOTE],
-        "copyright": f"Consent: {note}"[:_LONGEST_NOTE],
-    }
+    return notes_of_all({source_set.name: source_set.consent.describe()})
+
+
+def notes_of_all(shown: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what a recording's metadata says of all characters that it shows: MP4 keys → text.
+
+    Args:
+        shown: name → what `Consent.describe` says, at least one, in the order in which they appeared.
+    """
+    if len(shown) == 1:
+        [(name, note)] = shown.items()
+        return {
+            "description": f"Character: {name}"[:_LONGEST_NOTE],
+            "copyright": f"Consent: {note}"[:_LONGEST_NOTE],
+        }
+    notes = "; ".join(f"{name} – {note}"[:_LONGEST_NOTE] for name, note in shown.items())
+    names = ", ".join(name[:_LONGEST_NOTE] for name in shown)
+    return {"description": f"Characters: {names}", "copyright": f"Consent: {notes}"}
 
 
 def _refused(what: str, hint: str, name: str, reason: str) -> ConsentMissing:

@@ -172,10 +172,12 @@ class Renderer:
         self._warning = prepared.warper_side.warning
         self.cut_out = prepared.source_set.cutout
         self._performer.warper.use(prepared.warper_side)
-        self._path.standby.origin = replace(self._path.standby.origin, consent=prepared.source_set.consent.kind)
+        shown, note = prepared.source_set, prepared.source_set.consent
+        standby = self._path.standby
+        standby.origin = replace(standby.origin, consent=note.kind, character=shown.name, note=note.describe())
         coverage = np.stack([image.keypoints for image in images])
         self._performer.retargeter.set_character(images[0].keypoints, coverage=coverage)
-        self._source_set, self._path.consented = prepared.source_set, _has_consent(prepared.source_set)
+        self._source_set, self._path.consented = shown, _has_consent(shown)
         self.listener(SourceSetReady(self._clock.now_ns(), prepared.source_set.name))
 
     def set_source_set(self, source_set: SourceSet) -> None:
@@ -193,9 +195,11 @@ class Renderer:
             InvalidSetting: the model cannot say where its pixels come from.
         """
         warper = self._performer.warper
-        if wanted and (not isinstance(warper, ShowsSources) or warper.repaints):
-            what = "This model draws pixels of its own, so there is no map of the pictures they come from."
-            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
+        if wanted:
+            if not isinstance(warper, ShowsSources):
+                what = "This model mixes all pictures in one, so there is no map of the pictures its pixels come from."
+                raise InvalidSetting(what, hint="Use the model lite or lite-trained for it.", name="model")
+            warper.watch_shares()
         self._path.heat = wanted
 
     def set_neutral(self, neutral: Neutral | None, *, frame: Frame | None = None) -> None:
@@ -232,6 +236,7 @@ class Renderer:
         elif stage == "warp" and self._spares.warper is not None:
             self._path.replace_warper(self._spares.warper, self._source_set, lost=lost)
             self._performer.set_settings(self._settings)
+            self.show_sources(self._path.heat)
         self._performer.forget_motion()
 
     def render(self, frame: Frame) -> OutputFrame:

@@ -212,15 +212,18 @@ class Composite:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What made a frame's character; goes into signatures, so it names nobody.
+    """What made a frame's character.
 
     model, model_sha256: the warping model and the hash of its files. consent: the class of the source set's consent
-    note, such as "synthetic", never its text.
+    note, such as "synthetic". character: the set's name. note: the text of its consent note, for the metadata of a
+    recording alone; signatures leave it out, as it may name people.
     """
 
     model: str = ""
     model_sha256: str = ""
     consent: str = ""
+    character: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Torch model -> `encode.onnx` + `animate.onnx` + `manifest.json`: the one exchange format of every back-end.
+"""Torch model -> `encode.onnx` + `animate.onnx` + `shares.onnx` + `manifest.json`: what every back-end reads.
 
 Standard ONNX operators only (opset 18), the number of pictures N and of picked pictures K dynamic, everything else
 fixed. Run by `python -m engine.build`; torch and onnx are imported by this module and nothing at run time.
@@ -27,9 +27,20 @@ from engine.build.graph import (
 )
 from engine.models.config import WarpModelConfig
 from engine.models.implicit_warp import ImplicitWarp, SourceCache
+from engine.models.layers import upsampling_matrix
+from engine.runtime.manifest import SHARES_GRAPH
 from engine.types import LANDMARK_COUNT
 
-__all__ = ["ALLOWED_OPERATORS", "AnimateGraph", "EncodeGraph", "cache_names", "example_inputs", "export_model"]
+__all__ = [
+    "ALLOWED_OPERATORS",
+    "AnimateGraph",
+    "EncodeGraph",
+    "ShareGraph",
+    "cache_names",
+    "example_inputs",
+    "export_model",
+    "export_shares",
+]
 
 HALVES = ("model.sketch", "model.finish")  # modules whose convolutions may run in half precision
 
@@ -69,6 +80,24 @@ class AnimateGraph(nn.Module):
             keypoints, SourceCache(rgba=rgba, **named), pick=pick, log_stage=log_stage, log_face=log_face
         )
         return out
+
+
+class ShareGraph(nn.Module):
+    """What each picked picture gives to each pixel; of geometric models, whose attention hangs on landmarks alone."""
+
+    def __init__(self, model: ImplicitWarp) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("up", upsampling_matrix(model.config.tokens, model.config.side_px), persistent=False)
+
+    def forward(
+        self, keypoints: Tensor, source_keypoints: Tensor, pick: Tensor, log_stage: Tensor, log_face: Tensor
+    ) -> Tensor:
+        """Return (1, K, R, R), sums to 1 over K; source_keypoints: (1, N, 478, 3), the others as `AnimateGraph`."""
+        weight = self.model.attention_weight(
+            keypoints, source_keypoints, pick=pick, log_stage=log_stage, log_face=log_face
+        )
+        return self.up @ weight @ self.up.T
 
 
 def example_inputs(config: WarpModelConfig, *, sources: int, picked: int, seed: int = 0) -> dict[str, Tensor]:
@@ -134,6 +163,7 @@ def export_model(
         ["portrait"],
         shapes,
     )
+    files = ["encode.onnx", "animate.onnx", *([SHARES_GRAPH] if export_shares(model, folder) else [])]
     manifest: dict[str, Any] = {
         "format": MANIFEST_FORMAT,
         "model": "implicit_warp",
@@ -147,11 +177,23 @@ def export_model(
             "expression": round(float(model.attention.expression_gain.detach()) ** 2, 3),
         },
         "opset": OPSET,
-        "files": {name: sha256_of(folder / name) for name in ("encode.onnx", "animate.onnx")},
+        "files": {name: sha256_of(folder / name) for name in files},
         **({"note": note} if note else {}),
     }
     write_manifest(folder, manifest, card=card)
     return manifest
+
+
+def export_shares(model: ImplicitWarp, folder: Path) -> bool:
+    """Write the graph of the attention's weights; return False, and write none, for a model without geometry."""
+    if not model.config.geometry:
+        return False
+    inputs = example_inputs(model.config, sources=3, picked=2)
+    names = ["keypoints", "source_keypoints", "pick", "log_stage", "log_face"]
+    n, k = torch.export.Dim("N", min=1, max=16), torch.export.Dim("K", min=1, max=16)
+    shapes: tuple[Any, ...] = ({}, {1: n}, {1: k}, {1: k}, {1: k})
+    _export(ShareGraph(model), tuple(inputs[x] for x in names), folder / SHARES_GRAPH, names, ["shares"], shapes)
+    return True
 
 
 def _export(

@@ -194,6 +194,35 @@ class ImplicitWarp(nn.Module):
         pixels = dense_sample(rgba, flow, warp.weight)
         return self.finish(h, pixels, free_colours), pixels
 
+    def attention_weight(
+        self, keypoints: Tensor, source_keypoints: Tensor, *, pick: Tensor, log_stage: Tensor, log_face: Tensor
+    ) -> Tensor:
+        """Return how much each picked picture counts at each token, (B, K, T, T), sums to 1 over K.
+
+        Geometric models alone: their attention hangs on landmarks, not on what the pictures show. A decoder moves
+        places and repaints colours afterwards; from which picture they were taken it does not change.
+
+        Args:
+            keypoints: (B, P, 3). source_keypoints: (B, N, P, 3), of the whole set. Others as `animate`.
+        """
+        frame = rest_frame(source_keypoints, self.field.solver)
+        field = self.field(keypoints, frame)
+        (b, k), t = pick.shape, self.config.tokens
+        chosen = take(source_keypoints, pick).flatten(0, 1)
+        each = self.field(chosen, frame[:, None].expand(-1, k, -1).flatten(0, 1))
+        key = self.attention.make_key(each, None)
+        picked = PickedSources(
+            key.reshape(b, k, *key.shape[1:]),
+            each.rest.transpose(1, 2).reshape(b, k, 3, t, t),
+            each.deform.reshape(b, k, *each.deform.shape[1:]),
+            each.pose.reshape(b, k, -1),
+            each.scale.reshape(b, k),
+            None,
+            log_stage,
+            log_face,
+        )
+        return self.attention(field, None, picked, self.field.grid).weight.reshape(b, k, t, t)
+
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and animate in one call, as training does."""
         return self.animate(keypoints, self.encode_sources(rgba, source_keypoints))

@@ -67,7 +67,13 @@ def manifest_of(seals: Sequence[Seal], *, title: str) -> dict[str, Any]:
                 "label": ORIGIN,
                 "data": {
                     "characters": [
-                        {"model": o.model, "model_sha256": o.model_sha256, "consent": o.consent} for o in origins
+                        {
+                            "name": o.character,
+                            "model": o.model,
+                            "model_sha256": o.model_sha256,
+                            "consent": o.consent,
+                        }
+                        for o in origins
                     ]
                 },
             },

@@ -34,7 +34,7 @@ class Signature:
     intact: signature and content agree. problems: the check's codes where they do not. sidecar: it lay beside the file.
     generator: the program that claims to have made it. issuer, common_name: the certificate's words, which nobody
     vouches for. this_installation: signed with the key that lies here. payloads: of the invisible mark, from the soft
-    binding. characters: model, model_sha256 and consent, each.
+    binding. characters: name, model, model_sha256 and consent, each.
     """
 
     intact: bool
@@ -102,7 +102,7 @@ def _read(kind: str | None, file: Any, manifest: bytes | None) -> Signature | No
         this_installation=_is_ours(str(info.get("cert_serial_number", ""))),
         payloads=tuple(_decoded(str(block.get("value", ""))) for block in blocks),
         characters=tuple(
-            {key: str(character.get(key, "")) for key in ("model", "model_sha256", "consent")}
+            {key: str(character.get(key, "")) for key in ("name", "model", "model_sha256", "consent")}
             for character in data.get(ORIGIN, {}).get("characters") or []
         ),
     )

@@ -13,10 +13,20 @@ from typing import Any
 from engine.assets import asset_root
 from engine.errors import ModelFileMissing, ModelMismatch
 
-__all__ = ["IMPLICIT_WARP", "INT8_GRAPH", "LEARNED_MOTION", "Island", "ModelManifest", "list_models", "load_manifest"]
+__all__ = [
+    "IMPLICIT_WARP",
+    "INT8_GRAPH",
+    "LEARNED_MOTION",
+    "SHARES_GRAPH",
+    "Island",
+    "ModelManifest",
+    "list_models",
+    "load_manifest",
+]
 
 _FORMAT = 1
 IMPLICIT_WARP = "implicit_warp"
+SHARES_GRAPH = "shares.onnx"  # which picture each pixel comes from; not of models that are all learned
 INT8_GRAPH = "animate.int8.onnx"  # the frame graph with its islands in 8-bit integers, where that was found good enough
 # Models that find keypoints of their own on pictures, and the tensors in which they describe a face.
 LEARNED_MOTION: Mapping[str, tuple[str, ...]] = {

@@ -22,9 +22,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from engine.clock import NS_PER_S
+from engine.consent import notes_of_all
 from engine.errors import Closed, DiskFull, FormatRejected, OutputUnwritable, SigningFailed, SinkError
 from engine.provenance.signing import sign_recording
 from engine.sinks.base import BaseSink, is_disk_full, require_output_frame, require_size, unwritable
+from engine.sinks.mp4_notes import rewrite_notes
 from engine.sinks.png import PROVENANCE
 from engine.sinks.recording_file import RecordingFile
 from engine.sinks.sound_track import SoundSource, SoundTrack
@@ -57,7 +59,8 @@ class Mp4Sink(BaseSink):
         live: frames come from a running pipeline, so that a gap of more than five seconds means that the computer
             slept; it is cut.
         sound: a microphone to be heard; the sink closes it.
-        notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character.
+        notes: more metadata, MP4 key → text, such as `engine.consent.recording_notes` of the character. Where others
+            are shown too, the finished file says so of all (not a WebM, whose notes stay those it began with).
 
     Raises:
         OutputUnwritable: the file cannot be created.
@@ -171,6 +174,7 @@ class Mp4Sink(BaseSink):
             with contextlib.suppress(OSError):
                 self.path.unlink()
             return
+        self._name_all()
         if self.media_type is None:
             return
         try:
@@ -178,6 +182,16 @@ class Mp4Sink(BaseSink):
         except SigningFailed as error:  # a recording must not be lost, nor a close fail, for want of a signature
             self.unsigned = error
             _log.warning("%s", error)
+
+    def _name_all(self) -> None:
+        """Say of every character that was shown whose it is, where more came than the recording began with."""
+        shown = {seal.origin.character: seal.origin.note for seal in self._seals if seal.origin.character}
+        if len(shown) < 2 or self.media_type is None:
+            return
+        try:
+            rewrite_notes(self.path, notes_of_all(shown))
+        except OSError as error:  # it plays and says whom it began with; the signature names them all
+            _log.warning("The recording's notes could not be completed: %s (%s)", error, self.path)
 
     def _create(self) -> tuple[RecordingFile, OutputContainer | None]:
         try:

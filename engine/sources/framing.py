@@ -5,7 +5,8 @@ A set of equal square pictures is used whole, which keeps its background aligned
 for all pictures of one size in which the head is about in one place, such as frames of a video. Any other picture is
 cut by itself, the face's height being half of the box where the picture has room for it: around the face where it is
 alone, around the *head* in a set, so that the head has one size and one place in all pictures however it turns and
-whatever the mouth does. A box set by hand in set.toml wins. Any thread.
+whatever the mouth does; over a cut-out's head there is room for all of its hair. A box set by hand in set.toml wins.
+Any thread.
 
 Convention:
     as `engine.geometry`: integer coordinates on pixel centres, portrait space spans [-1, 1] over the box. Boxes lie
@@ -56,6 +57,11 @@ _SAME_PLACE, _SAME_SIZE = (
     0.25,
     0.18,
 )  # of one box for all: how far heads may lie apart, over its side; log of their sizes
+# A cut-out's hair may stand a whole face's height above the brow: its box is moved up and made larger, within limits in
+# which the warp still finds the face about where it looks for it.
+_HEADROOM = 0.03  # kept free above the head, over the box's side
+_MOST_UP, _MOST_WIDER = 0.12, 1.4
+_HAT_WIDTH = 0.75  # how far beside the face's middle the head's top is looked for, over the face's width
 _PIVOT_Z = 0.6  # canonical units behind the face's middle, about between the ears: what stays when a head turns
 _BLEED_SHARE = 0.02  # how far a cut-out's edge colour reaches into the transparent part, over the side
 
@@ -113,10 +119,42 @@ def _automatic_boxes(pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
     rooms = [_LARGEST_OVER_PICTURE * min(picture.picture.size_wh) for picture in pictures]
     zoom = min([1.0, *(room / box.side_px for room, box in zip(rooms, boxes, strict=True))])
     zoom = max(zoom, _SMALLEST_ZOOM)
+    if pictures and all(picture.picture.alpha is not None for picture in pictures):
+        return _with_headroom(boxes, pictures)
     return [
         fit_box(_zoomed(box, zoom), size_wh=picture.picture.size_wh)
         for box, picture in zip(boxes, pictures, strict=True)
     ]
+
+
+def _with_headroom(boxes: Sequence[SquareBox], pictures: Sequence[AnalysedPicture]) -> list[SquareBox]:
+    """Return boxes of cut-outs, moved up and made larger alike until they hold the tallest head.
+
+    They may reach past their pictures, where nothing is shown; not below, where a body would be cut off.
+    """
+    tall = max(
+        (box.box.centre_y_px - _top_of_head(picture)) / box.side_px
+        for box, picture in zip(boxes, pictures, strict=True)
+    )
+    up = min(max(tall - (0.5 - _HEADROOM), 0.0), _MOST_UP)
+    wider = min(max(tall / (0.5 + up - _HEADROOM), 1.0), _MOST_WIDER)
+    placed = []
+    for box, picture in zip(boxes, pictures, strict=True):
+        side = round(box.side_px * wider)
+        centre = box.box
+        left, top = round(centre.centre_x_px + 0.5 - side / 2), round(centre.centre_y_px + 0.5 - side * (0.5 + up))
+        below = top + side - picture.picture.size_wh[1]
+        placed.append(SquareBox(left, top - min(max(below, 0), round(_NUDGE_SHARE * side)), side))
+    return placed
+
+
+def _top_of_head(picture: AnalysedPicture) -> float:
+    """Return the first row of a matte that shows the head, pixels; the top of the face where the matte shows none."""
+    xy = picture.landmarks_px[:, :2]
+    middle, reach = float(np.median(xy[:, 0])), float(np.ptp(xy[:, 0])) * _HAT_WIDTH
+    columns = picture.matte[:, max(0, round(middle - reach)) : max(1, round(middle + reach))]
+    rows = np.flatnonzero((columns > 127).any(axis=1)) if columns.size else np.zeros(0)
+    return min(float(rows[0]), float(xy[:, 1].min())) if len(rows) else float(xy[:, 1].min())
 
 
 def _common_box(boxes: Sequence[SquareBox]) -> SquareBox | None:
@@ -196,10 +234,13 @@ def sits_well(landmarks_px: NDArray[np.floating[Any]], *, side_px: int) -> bool:
     return inside and _WHOLE_FACE_SHARE[0] <= share <= _WHOLE_FACE_SHARE[1] and off <= _WHOLE_CENTRE_OFF
 
 
-def cut_image(image: NDArray[np.uint8], box: SquareBox, *, side_px: int) -> NDArray[np.uint8]:
+def cut_image(image: NDArray[np.uint8], box: SquareBox, *, side_px: int, ends: bool = False) -> NDArray[np.uint8]:
     """Cut a box out of an image and scale it to the portrait side.
 
     Past the image's edges the image goes on mirrored (reflect-101), as in training.
+
+    Args:
+        ends: it is a cut-out, and nothing lies above and beside it; only below, where it was cut, it goes on.
 
     Shapes:
         image: (H, W) or (H, W, C) uint8. returns: (side, side) or (side, side, C) uint8.
@@ -210,7 +251,11 @@ def cut_image(image: NDArray[np.uint8], box: SquareBox, *, side_px: int) -> NDAr
     after_x, after_y = max(0, right_px - width), max(0, bottom_px - height)
     if before_x or before_y or after_x or after_y:
         border = (before_y, after_y, before_x, after_x)
-        image = np.asarray(cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101), np.uint8)
+        if ends:
+            image = np.asarray(cv2.copyMakeBorder(image, 0, after_y, 0, 0, cv2.BORDER_REFLECT_101), np.uint8)
+            border = (before_y, 0, before_x, after_x)
+        how = cv2.BORDER_CONSTANT if ends else cv2.BORDER_REFLECT_101
+        image = np.asarray(cv2.copyMakeBorder(image, *border, how), np.uint8)
     left, top = box.left_px + before_x, box.top_px + before_y
     cut = image[top : top + box.side_px, left : left + box.side_px]
     if box.side_px == side_px:
@@ -242,7 +287,7 @@ def _cut_cutout(
     """
     cover = alpha.astype(np.float32)[..., None] / 255.0
     weighted = np.concatenate([rgb * cover, cover * 255.0], axis=2)
-    cut = cut_image(np.rint(weighted).astype(np.uint8), box, side_px=side_px).astype(np.float32)
+    cut = cut_image(np.rint(weighted).astype(np.uint8), box, side_px=side_px, ends=True).astype(np.float32)
     reach_px = max(1, round(side_px * _BLEED_SHARE))
     spread = cv2.GaussianBlur(cut, (2 * reach_px + 1, 2 * reach_px + 1), 0)
     small_alpha = cut[..., 3:]

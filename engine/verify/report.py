@@ -113,7 +113,8 @@ def _signature_words(verdict: Verdict) -> str:
     if not signature.ours:
         return f"{where}, by another program: {signature.generator or 'unnamed'}"
     what = [
-        f"{c['model']} (sha256 {c['model_sha256'][:12]}…), consent: {c['consent'] or 'not stated'}"
+        (f"{c['name']}: " if c["name"] else "")
+        + f"{c['model']} (sha256 {c['model_sha256'][:12]}…), consent: {c['consent'] or 'not stated'}"
         for c in signature.characters
     ]
     made = f"; model {'; '.join(what)}" if what else ""

@@ -44,9 +44,12 @@ class NeedsPortrait(Protocol):
 class ShowsSources(Protocol):
     """A warper that can say which picture each pixel came from (`engine.warp.heat`)."""
 
-    @property
-    def repaints(self) -> bool:
-        """Whether the model draws pixels of its own, which come from no picture; then it cannot say."""
+    def watch_shares(self) -> None:
+        """Make `source_shares` ready.
+
+        Raises:
+            InvalidSetting: the model cannot say.
+        """
         ...
 
     def source_shares(self) -> NDArray[np.float32]:

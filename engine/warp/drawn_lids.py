@@ -38,12 +38,10 @@ _BENT_TO = 0.9  # the open eye's own lid is bent so far and no farther, or fring
 _UPPER_SHARE = 0.7  # of what an eye is narrowed by, what its upper lid moves
 # Where the sliding lid takes over, at once: mixed, two lashes would be seen. With one bound, a lid held there flickers.
 _DOWN_BELOW, _UP_ABOVE = 0.70, 0.78
-_ALL_SHUT = (
-    0.16  # position of the performer's lid at which the drawn one is down; below its lash line is open eye before
-)
+_ALL_SHUT = 0.28  # lid position of the performer at which the drawn one is down: it rarely reads as 0
 _SHUT_GAP = 0.06  # share of the open gap that stays when a query's eye is shut
 _ALONG = (np.arange(7, dtype=np.float64)[:, None] + 1) / 8  # of lid points, from outer to inner corner
-_LASH = 0.10  # thickness of a lash line over the eye's width: it is moved whole
+_LASH, _RIGID_LASH = 0.10, 0.16  # of a lash line, over the eye's width: what is seen below it, and moved whole above it
 _SOFT = 0.05  # width of the mask's edge over the eye's width
 
 
@@ -77,7 +75,8 @@ class LidView:
         """Return the open frame with the lids of the shut one, (R, R, 4) each."""
         mixed = under.copy()
         for patch in self.patches:
-            lid = cv2.remap(over, patch.places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            x, y = np.ascontiguousarray(patch.places[..., 0]), np.ascontiguousarray(patch.places[..., 1])
+            lid = cv2.remap(over, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             below = mixed[patch.spot].astype(np.float32)
             mixed[patch.spot] = np.rint(below + patch.cover[..., None] * (lid - below))
         return mixed
@@ -197,7 +196,7 @@ class DrawnLids:
         shut_v, open_v = (np.interp(u, *row[np.argsort(row[:, 0])].T) for row in (closed, opened))
         lash = shut_v + lid * np.minimum(open_v - shut_v, 0.0)
         # What lies under the lash line moves with it; the skin above is pressed together, ever less towards the brow.
-        ease = np.clip((v - high) / np.maximum(lash - _LASH - high, 1e-3), 0.0, 1.0) ** 2
+        ease = np.clip((v - high) / np.maximum(lash - _RIGID_LASH - high, 1e-3), 0.0, 1.0) ** 2
         source_v = v + (shut_v - lash) * ease
         middle, tall = (high + low) / 2, (low - high) / 2
         egg = 1.0 - (np.abs((u - 0.5) / (0.5 + reach.beside)) ** 2.5 + np.abs((v - middle) / tall) ** 2.5) ** 0.4

@@ -28,7 +28,7 @@ _DEEP = 0.62  # where shut lids meet in the eye's middle, from the corners' line
 _DARKEST = 12  # percentile of the brightness along the upper lid that is the lash
 _STROKE = 0.10  # thickness of the lash line in its middle, over the eye's width
 _ENDS = 0.30  # … and at its ends, over that in the middle
-_FINE = 8  # OpenCV draws in fractions of a pixel of 1 / 2 ** shift; strokes are drawn this much larger and shrunk
+_FINE = 8  # a stroke is drawn this much larger and shrunk
 
 
 def shut_eyes(rgb: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -119,7 +119,7 @@ def _lash_colour(picture: NDArray[np.float32], eye: _Eye) -> NDArray[np.float32]
 
 def _filled(shape: tuple[int, ...], outline: Float) -> NDArray[np.float32]:
     mask = np.zeros((shape[0] * 4, shape[1] * 4), np.uint8)
-    cv2.fillPoly(mask, [np.rint((_smooth(outline, closed=True) + 0.5) * 4).astype(np.int32)], 255)
+    cv2.fillPoly(mask, [np.rint((_smooth(outline, closed=True) + 0.5) * 4).astype(np.int32)], (255,))
     return _shrink(mask, shape)
 
 
@@ -129,8 +129,8 @@ def _stroke(shape: tuple[int, ...], line: Float, thick_px: float) -> NDArray[np.
     points = _smooth(line, closed=False)
     for share, (x, y) in zip(np.linspace(-1, 1, len(points)), points, strict=True):
         thick = thick_px * (1 - (1 - _ENDS) * share * share)
-        centre = (round((x + 0.5) * _FINE), round((y + 0.5) * _FINE))
-        cv2.circle(mask, centre, max(1, round(thick / 2 * _FINE)), 255, -1)
+        centre = (round(float(x + 0.5) * _FINE), round(float(y + 0.5) * _FINE))
+        cv2.circle(mask, centre, max(1, round(float(thick) / 2 * _FINE)), (255,), -1)
     return _shrink(mask, shape)
 
 

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heat map: which source picture each output pixel came from.
+"""The heat map: which source picture each output pixel came from, in colours.
 
-The attention's weights are inside the exported graph. They come out by rendering the same frame once more from pictures
-that are painted in one flat value each: warped, mixed and blended exactly as the real ones, such a picture has at every
-pixel the mean of the values, weighted by what each source gave. A frame is drawn by at most two pictures, so one
-channel tells their shares apart. Works on every back-end; costs one more frame. Render thread.
+The shares are the attention's own weights (`engine.runtime.openvino_shares`). A decoder behind the attention moves
+places a little and repaints colours where nothing fits; what it started from is what the map shows. Render thread.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PALETTE", "heat_colours", "heat_legend", "paint_values", "shares_from", "tint"]
+__all__ = ["PALETTE", "heat_colours", "heat_legend", "tint"]
 
 # Sixteen colours that differ in hue first and lightness second; the first eight are told apart with any colour vision
 # (Okabe, Ito 2008, "Color Universal Design").
@@ -31,30 +29,6 @@ _NAMES = (
     *("violet", "light green", "salmon", "teal", "brown", "pale blue", "wine", "rose"),
 )
 _TINT = 0.62  # of the palette's colour; the rest is the character's own light and dark
-
-
-def paint_values(count: int) -> NDArray[np.float32]:
-    """Return the value, in [-1, 1], that each of N pictures is painted with, (N,)."""
-    return np.linspace(-1.0, 1.0, count, dtype=np.float32) if count > 1 else np.zeros(1, np.float32)
-
-
-def shares_from(
-    painted: NDArray[np.float32], pick: NDArray[np.int64], values: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return what each picture gave to each pixel.
-
-    Shapes:
-        painted: (R, R), the painted frame's channel. pick: (K,), K = 1 or 2, the pictures it was drawn by.
-        values: (N,), see `paint_values`. returns: (R, R, N) float32, sums to 1 over N.
-    """
-    shares = np.zeros((*painted.shape, len(values)), np.float32)
-    first, last = int(pick[0]), int(pick[-1])
-    if first == last:
-        shares[..., first] = 1.0
-        return shares
-    part = np.clip((painted - values[last]) / (values[first] - values[last]), 0.0, 1.0)
-    shares[..., first], shares[..., last] = part, 1.0 - part
-    return shares
 
 
 def heat_colours(shares: NDArray[np.float32]) -> NDArray[np.uint8]:

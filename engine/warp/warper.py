@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import InferenceFailed, InvalidSetting, OutOfDeviceMemory, SourceSetEmpty
+from engine.errors import InferenceFailed, OutOfDeviceMemory, SourceSetEmpty
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
@@ -22,11 +23,16 @@ from engine.warp.base import check_count, describe_engine
 from engine.warp.drawn_lids import DrawnLids, LidReach, LidView, open_lids, shut_pictures
 from engine.warp.drawn_shut import DRAWN_REACH, shut_eyes
 from engine.warp.fitting import prepare_what_fits
-from engine.warp.heat import paint_values, shares_from
 from engine.warp.layers import layers_of
 from engine.warp.selection import SelectionSettings, SourceSelector
 
+if TYPE_CHECKING:
+    from engine.runtime.openvino_shares import SourceShares
+
 __all__ = ["PreparedSourceSet", "Warper"]
+
+
+_NO_WEIGHT = -30.0  # log weight of a picture that fills a place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,17 +97,12 @@ class Warper:
         self._last: FrameInputs | None = None
         self._lids: LidView | None = None
         self._begun: tuple[_Aim, WarpedPortrait | None] | None = None  # what is being drawn, or is drawn already
-        self._painted: tuple[PreparedSourceSet, EncodedSourceSet] | None = None
+        self._shares: SourceShares | None = None
 
     @property
     def side_px(self) -> int:
         """Side R of the portraits."""
         return self._runner.manifest.side_px
-
-    @property
-    def repaints(self) -> bool:
-        """Whether the model has a decoder; see `engine.warp.base.ShowsSources`."""
-        return bool(self._runner.manifest.islands)
 
     @property
     def description(self) -> str:
@@ -149,7 +150,10 @@ class Warper:
             drawn, shut = map(list, zip(*map(shut_eyes, person[..., :3], keypoints), strict=True))
             pictures = [np.dstack([rgb, rgba[..., 3]]) for rgb, rgba in zip(drawn, person, strict=True)]
         lids = DrawnLids(keypoints[0], shut, list(keypoints), side_px=self.side_px, reach=reach)
-        return ShutEyes(lids, self._encode(np.stack(pictures), np.stack(opened)), tuple(made_from))
+        # As many as the set has, so that both are drawn by one compiled graph and no blink waits for another.
+        fill = np.arange(len(person)) % len(made_from)
+        encoded = self._encode(np.stack(pictures)[fill], np.stack(opened).astype(np.float32)[fill])
+        return ShutEyes(lids, encoded, tuple(made_from))
 
     def _encode(self, person: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> EncodedSourceSet:
         rgba = person.astype(np.float32) / 127.5 - 1
@@ -218,8 +222,8 @@ class Warper:
         current, shut = aim.prepared, aim.prepared.shut
         rgba = self._picture(current, aim.inputs, drawn)
         if shut is not None and aim.lids is not None:
-            alone = _alone(aim.lids.index, aim.inputs.keypoints)
-            rgba = aim.lids.lay_over(rgba, self._animate(current, shut.encoded, alone))
+            over = self._animate(current, shut.encoded, _only(aim.lids.index, aim.inputs))
+            rgba = aim.lids.lay_over(rgba, over)
         self._last, self._lids = aim.inputs, aim.lids
         return WarpedPortrait(aim.captured_ns, rgba, current.backdrop, aim.share)
 
@@ -249,29 +253,35 @@ class Warper:
             )
         return np.asarray(cv2.convertScaleAbs(cv2.merge(list(portrait)), alpha=127.5, beta=127.5), np.uint8)
 
+    def watch_shares(self) -> None:
+        """Make `source_shares` ready; see `engine.warp.base.ShowsSources`.
+
+        Raises:
+            InvalidSetting: the model has no graph for it.
+        """
+        if self._shares is None:
+            from engine.runtime.openvino_shares import SourceShares
+
+            self._shares = SourceShares(self._runner.manifest)
+
     def source_shares(self) -> NDArray[np.float32]:
         """Return which picture each pixel of the last frame came from; see `engine.warp.heat`.
 
         Shapes:
             returns: (R, R, N) float32 in the set's order, sums to 1 over N.
-        Cost: one more frame; the first call for a set encodes it once more.
+        Cost: some milliseconds on the CPU.
         Raises:
-            SourceSetEmpty: no frame was warped since the set was chosen.
-            InvalidSetting: the model repaints pixels, which then come from no picture.
+            SourceSetEmpty: no frame was warped since the set was chosen. InvalidSetting: as `watch_shares`.
         """
-        current, inputs = self._current, self._last
+        current, inputs, lids = self._current, self._last, self._lids
         if current is None or inputs is None:
             raise SourceSetEmpty("No frame has been drawn yet.", hint="Ask after the first frame.")
-        if self.repaints:
-            what = f"The heat map shows where pixels come from; {self._runner.manifest.name} repaints them."
-            raise InvalidSetting(what, hint="Use the model lite for it.", name="model")
-        values = paint_values(current.encoded.count)
-        if self._painted is None or self._painted[0] is not current:
-            side = self.side_px
-            flat = np.ascontiguousarray(np.broadcast_to(values[:, None, None, None], (len(values), 4, side, side)))
-            self._painted = current, self._runner.encode(flat, current.keypoints)
-        painted = self._runner.animate(self._painted[1], inputs)
-        return shares_from(painted[0], inputs.pick, values)
+        self.watch_shares()
+        assert self._shares is not None
+        shares = self._shares.shares(current.keypoints, inputs)
+        if lids is not None and current.shut is not None:
+            lids.credit(shares, current.shut.made_from[lids.index])
+        return shares
 
     def reset(self) -> None:
         """Forget temporal state: after a seek, a loss of tracking or a change of driver."""
@@ -280,7 +290,7 @@ class Warper:
 
     def close(self) -> None:
         """Free the model."""
-        self._current = self._last = self._painted = self._begun = None
+        self._current = self._last = self._lids = self._shares = self._begun = None
         self._runner.close()
 
     def __enter__(self) -> Warper:
@@ -294,3 +304,10 @@ def _alone(index: int, keypoints: NDArray[np.float32]) -> FrameInputs:
     """One picture draws the frame."""
     one = np.zeros(1, np.float32)
     return FrameInputs(keypoints, np.array([index], np.int64), one, one)
+
+
+def _only(index: int, like: FrameInputs) -> FrameInputs:
+    """One picture draws the frame, in the shape of another frame's inputs."""
+    pick, none = np.full_like(like.pick, index), np.full_like(like.log_stage, _NO_WEIGHT)
+    none[0] = 0.0
+    return FrameInputs(like.keypoints, pick, none, none)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from engine.app.live import LiveJob, open_live
@@ -15,16 +16,19 @@ from engine.consent import Consent, recording_notes
 from engine.errors import ConsentMissing
 from engine.events import Failed, PipelineEvent, Warned
 from engine.pipeline import Pipeline
+from engine.provenance.reading import read_signature
 from engine.renderer import Renderer
 from engine.sets.save import save_draft
 from engine.sinks.base import BaseSink
+from engine.sinks.file import open_file_sink
 from engine.sinks.lent import LentSink
 from engine.sinks.memory import MemorySink
 from engine.sinks.mp4 import Mp4Sink
+from engine.sinks.mp4_notes import rewrite_notes
 from engine.sinks.virtual_camera import VirtualCameraSink
 from engine.state import Phase
-from engine.types import SourceSet
-from engine.watermark.gate import holding_card
+from engine.types import Composite, Origin, SourceSet
+from engine.watermark.gate import holding_card, seal
 from tests.helpers.scripted import SIZE_WH, ScriptedCamera, driving_frame, make_renderer, make_source_set, shows_person
 from tests.unit.test_sets_draft import make_draft
 
@@ -150,3 +154,36 @@ def test_a_recording_carries_the_note(tmp_path: Path) -> None:
     assert said["description"] == "Character: mara"
     assert "B. Person" in said["copyright"]
     assert "AI-generated" in said["comment"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_recording_names_everybody_it_shows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    people = {"mara": Consent("consented", who="B. Person", how="a form", until="2027-01-31"), "otto": Consent("mine")}
+    first = replace(make_source_set("mara"), consent=people["mara"])
+    with open_file_sink(path, fps=30, transparent=suffix == ".mov", live=True, notes=recording_notes(first)) as sink:
+        for number in range(90):
+            name = "mara" if number < 50 else "otto"
+            origin = Origin("lite", "ab" * 32, people[name].kind, name, people[name].describe())
+            canvas = Composite(number * 33_333_333, np.full((90, 160, 3), 90, np.uint8))
+            sink.send(seal(canvas, rendered_ns=0, origin=origin))
+    with av.open(str(path)) as file:
+        said = dict(file.metadata)
+        assert sum(1 for _ in file.decode(video=0)) == 90, "it still plays"
+    assert said.get("description", "Characters: mara, otto") == "Characters: mara, otto"
+    assert ("description" in said) == (suffix == ".mp4"), "a MOV has none"
+    assert "mara – consented: B. Person" in said["copyright"]
+    assert "otto – mine" in said["copyright"]
+    assert "AI-generated" in said["comment"]
+    signature = read_signature(path)
+    assert signature is not None
+    assert signature.intact
+    assert [character["name"] for character in signature.characters] == ["mara", "otto"]
+    assert b"B. Person" not in path.with_suffix(".c2pa").read_bytes()
+
+
+def test_a_recording_whose_index_is_not_at_its_end_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(b"\0\0\0\x08moov\0\0\0\x08mdat")
+    assert not rewrite_notes(path, {"description": "Characters: a, b"})
+    assert path.read_bytes() == b"\0\0\0\x08moov\0\0\0\x08mdat"

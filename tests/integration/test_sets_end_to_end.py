@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -24,6 +25,8 @@ from engine.cli.commands import app
 from engine.config import LiveSettings, OutputSettings
 from engine.cv import cv2
 from engine.errors import InvalidSetting, NoFaceInSource, SourceSetEmpty
+from engine.runtime.manifest import IMPLICIT_WARP, SHARES_GRAPH, list_models, load_manifest
+from engine.runtime.openvino_shares import SourceShares
 from engine.sets.capture import CoachedCapture, run_session
 from engine.sets.coach import CaptureCoach
 from engine.sets.draft import SetDraft, open_draft
@@ -276,11 +279,26 @@ def pictures_of(path: Path) -> Iterator[np.ndarray]:
             yield frame.to_ndarray(format="rgb24")
 
 
-def test_a_model_that_repaints_has_no_map() -> None:
+def test_every_implicit_warping_model_has_a_map() -> None:
+    models = [name for name in list_models() if load_manifest(name).model == IMPLICIT_WARP]
+    assert {"lite", "lite-512", "lite-trained"} <= set(models)
+    assert all(SHARES_GRAPH in load_manifest(name).files for name in models)
     with build_renderer("otto", sources=2, model="lite-trained") as renderer:
-        renderer.show_sources(False)
-        with pytest.raises(InvalidSetting, match="pixels of its own"):
-            renderer.show_sources(True)
+        renderer.show_sources(True)
+        with open_camera(str(builtin_clip()), paced=False) as camera:
+            frame = camera.read()
+            assert frame is not None
+            tinted = renderer.render(frame)
+            renderer.show_sources(False)
+            plain = renderer.render(frame)
+    assert np.abs(tinted.rgb.astype(int) - plain.rgb).mean() > 5
+
+
+def test_a_model_without_the_graph_says_how_to_get_it() -> None:
+    manifest = load_manifest("lite")
+    older = replace(manifest, files={k: v for k, v in manifest.files.items() if k != SHARES_GRAPH})
+    with pytest.raises(InvalidSetting, match="it has no shares"):
+        SourceShares(older)
 
 
 def test_the_coach_makes_a_set_of_somebody_who_just_moves(tools: Instruments) -> None:

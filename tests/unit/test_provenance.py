@@ -67,7 +67,9 @@ def test_a_recording_is_valid_under_c2pas_own_reader(tmp_path: Path) -> None:
     assert [action["action"] for action in actions] == ["c2pa.created", "c2pa.watermarked.bound"]
     assert actions[0]["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
     assert data[SOFT_BINDING]["alg"] == "org.bunraku.imprint.1"
-    assert data[ORIGIN]["characters"] == [{"model": "lite", "model_sha256": "ab" * 32, "consent": "synthetic"}]
+    assert data[ORIGIN]["characters"] == [
+        {"name": "", "model": "lite", "model_sha256": "ab" * 32, "consent": "synthetic"}
+    ]
     assert manifest["claim_generator_info"][0]["name"] == "Bunraku"
 
 

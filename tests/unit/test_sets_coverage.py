@@ -14,7 +14,7 @@ from engine.sources import load_source_set
 from engine.sources.colour_match import light_distance, match_colours, skin_tone
 from engine.sources.library import find_source_set
 from engine.types import SourceImage
-from engine.warp.heat import PALETTE, heat_colours, paint_values, shares_from, tint
+from engine.warp.heat import PALETTE, heat_colours, tint
 from tests.helpers.source_faces import landmarks_at, make_keypoints, portrait_rgb
 
 CLOSED = -0.08  # the canonical face's lips are parted
@@ -125,16 +125,7 @@ def test_colour_match_brings_the_skin_together() -> None:
     assert now < 0.5 * was
 
 
-def test_shares_are_read_back_from_what_was_painted() -> None:
-    values, rng = paint_values(8), np.random.default_rng(0)
-    part = rng.random((16, 16)).astype(np.float32)
-    pick = np.array([6, 1])
-    painted = part * values[6] + (1 - part) * values[1]
-    shares = shares_from(painted, pick, values)
-    np.testing.assert_allclose(shares[..., 6], part, atol=1e-5)
-    np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-6)
-    alone = shares_from(painted, np.array([3]), values)
-    assert (alone[..., 3] == 1).all()
+def test_a_share_has_its_pictures_colour() -> None:
     one = np.zeros((2, 2, 3), np.float32)
     one[..., 2] = 1
     np.testing.assert_array_equal(heat_colours(one), np.tile(PALETTE[2], (2, 2, 1)))

@@ -188,3 +188,24 @@ def test_cutout_edges_keep_the_persons_colour():
 
 def test_empty_list_has_no_boxes():
     assert choose_boxes([]) == []
+
+
+def test_a_cut_outs_tall_hair_stays_on_its_head():
+    """A sprite whose hair stands a face's height above the brow, in a narrow picture that ends at its elbows."""
+    face = landmarks_at((160, 300), 140)
+    alpha = np.zeros((500, 320), np.uint8)
+    alpha[90:, 90:230] = 255
+    alpha[20:40, :40] = 255  # a flag beside the head is no hair
+    sprite = analysed((320, 500), face, alpha=alpha, matte=alpha)
+    photo = analysed((320, 500), face, matte=alpha)
+    (old,), (box,) = choose_boxes([photo]), choose_boxes([sprite])
+    assert old.top_px > 90, "the photograph's box is where it was"
+    assert 20 < box.top_px <= 88
+    assert box.side_px <= 1.4 * 140 * FACE_HEIGHTS_PER_SIDE + 1
+    assert box.top_px + box.side_px <= 500
+    cut = frame_picture(sprite, box, name="x", side_px=box.side_px)
+    assert cut.alpha[0].max() == 0
+    assert cut.alpha[-1].max() == 255
+    assert cut.alpha[:, 0].max() == 0, "nobody stands mirrored beside it"
+    twin = choose_boxes([sprite, analysed((320, 500), face, alpha=alpha, matte=alpha)])
+    assert twin[0] == twin[1]
