@@ -24,7 +24,7 @@ from engine.config import LiveSettings, MotionSettings, load_settings, save_sett
 from engine.errors import InvalidSetting, ModelMismatch
 from engine.locks import ProcessLock
 from engine.runtime import manifest as manifests
-from engine.sinks import virtual_camera
+from engine.sinks import vcam_device
 from engine.sinks.memory import MemorySink
 from engine.watermark.gate import has_mark
 
@@ -141,7 +141,7 @@ def test_two_instances_that_save_at_once_leave_one_whole_file(tmp_path: Path) ->
 def test_a_second_run_into_one_virtual_camera_is_one_sentence_and_6(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(virtual_camera.platformdirs, "user_cache_dir", lambda *_a, **_k: str(tmp_path))
+    monkeypatch.setattr(vcam_device.platformdirs, "user_cache_dir", lambda *_a, **_k: str(tmp_path))
     with ProcessLock(tmp_path / "vcam-dev-video10.lock"):  # the first one's
         second = CliRunner().invoke(
             app, ["run", "--set", "otto", "--camera", str(builtin_clip()), "--device", "/dev/video10", "--quiet"]
@@ -149,7 +149,7 @@ def test_a_second_run_into_one_virtual_camera_is_one_sentence_and_6(
     assert second.exit_code == 6
     assert second.stderr == (
         f"The virtual camera /dev/video10 is fed by another Bunraku (process {os.getpid()}). "
-        "End that one first, or give each a device of its own with --device.\n"
+        "End that one first, or choose another device (--device).\n"
     )
 
 
