@@ -47,7 +47,7 @@ def open_virtual_camera(output: OutputSettings, device: str) -> VirtualCameraSin
     """Open the virtual camera; takes up to fifteen seconds.
 
     Raises:
-        VirtualCameraMissing, FormatRejected, OutputUnwritable: with what to do.
+        VirtualCameraMissing, VirtualCameraBusy, FormatRejected, OutputUnwritable: with what to do.
     """
     from engine.sinks.virtual_camera import VirtualCameraSink
 

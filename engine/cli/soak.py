@@ -54,8 +54,10 @@ def soak(
 
     The real pipeline, driven by a video in the place of a camera. Faults come one after another: the camera is
     unplugged, black, frozen; the model fails; the GPU is lost; the disk is full. Every frame that is sent is inspected
-    for its watermark and for pixels of the driver. The last line is the verdict; the exit code is 1 where it did not
-    pass. Recordings go into a temporary folder and are deleted.
+    for its watermark and for pixels of the driver. Memory is judged by a line through the samples after the first
+    tenth of half an hour or more; recoveries by their time, those apart during which other programs had more than a
+    quarter of the processor. The last line is the verdict; the exit code is 1 where it did not pass. Recordings go
+    into a temporary folder and are deleted.
     """
     from engine.cli.console import print_tables, progress
     from engine.evaluation import write_json

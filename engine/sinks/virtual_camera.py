@@ -3,24 +3,19 @@
 
 `send` writes into shared memory and returns; a driver that blocks blocks the host. A host that ends or stops taking
 pictures is reported once as `VirtualCameraLost` and started again with growing pauses, while the app goes on. The
-device itself, its errors and the pyvirtualcam library live in `vcam_host.py`.
+device itself, its errors and the pyvirtualcam library live in `vcam_host.py`, what the app knows of a running host in
+`vcam_process.py`, and who feeds which device in `vcam_device.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
 import secrets
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.errors import (
@@ -29,20 +24,18 @@ from engine.errors import (
     FormatRejected,
     OutputUnwritable,
     SinkError,
-    VirtualCameraBusy,
     VirtualCameraLost,
     VirtualCameraMissing,
 )
-from engine.locks import ProcessLock, holder_of
-from engine.private import write_private
 from engine.sinks.base import BaseSink, require_output_frame, require_size
 from engine.sinks.shared_ring import SharedRing
+from engine.sinks.vcam_device import busy_error, device_file, lock_device, other_feeder, write_token
+from engine.sinks.vcam_process import END_S, HostProcess
 from engine.types import OutputFrame
 
 __all__ = ["VirtualCameraSink", "missing_hint"]
 
 _HOST_PROGRAM = Path(__file__).with_name("vcam_host.py")
-_END_S = 2.0  # for a host that was told to close
 _BLOCKED_NS = 4 * NS_PER_S  # without a picture taken, a driver counts as stuck and the host is replaced
 _PAUSES_NS = tuple(int(s * NS_PER_S) for s in (0.0, 0.5, 1.0, 2.0, 5.0))  # before the n-th restart in a row
 _WAIT_S = 60.0  # how long a replaced host waits for a device that is gone: it looks ten times a second, at no cost
@@ -59,54 +52,6 @@ def missing_hint(platform: str = sys.platform) -> str:
         "Install v4l2loopback (Debian, Ubuntu: sudo apt install v4l2loopback-dkms), then run: "
         "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Bunraku"
     )
-
-
-@dataclass(eq=False)
-class _Host:
-    """One run of the host program and what it has said."""
-
-    process: subprocess.Popen[str]
-    ready: dict[str, Any] = field(default_factory=dict)
-    failed: dict[str, Any] = field(default_factory=dict)
-    showing: str = ""
-    answered: threading.Event = field(default_factory=threading.Event)
-    reader: threading.Thread | None = None
-    greeted: bool = False
-
-    def listen(self) -> None:
-        """Read reports until the host ends; runs on its own thread, so that the host's pipe never fills."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                report = json.loads(line)
-            except ValueError:
-                continue  # a driver library that prints
-            if report.get("event") == "ready":
-                self.ready = report
-                self.answered.set()
-            elif report.get("event") == "failed":
-                self.failed = report
-            elif report.get("event") == "showing":
-                self.showing = report["what"]
-        self.answered.set()
-
-    def end(self) -> None:
-        """Ask the host to close, then insist."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self.process.stdin.write("close\n")
-            self.process.stdin.flush()
-        try:
-            self.process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()  # stuck in its driver
-            self.process.wait()
-        with contextlib.suppress(OSError, ValueError):
-            self.process.stdin.close()
-        if self.reader is not None:
-            self.reader.join(_END_S)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 class VirtualCameraSink(BaseSink):
@@ -151,19 +96,19 @@ class VirtualCameraSink(BaseSink):
         require_size(card, self._size_wh, where="The holding card's virtual camera")
         self._clock: Clock = clock or SystemClock()
         self._options = _options(fps, backend, device, hold_s, linger_s, backend_module)
-        self._token_file = _device_file(device, "token")
-        self._lock = _lock(device) if device is not None else None  # before a host of ours can disturb another's
+        self._token_file = device_file(device, "token")
+        self._lock = lock_device(device) if device is not None else None  # before a host of ours can disturb another's
         self._ring: SharedRing | None = None
         self._restarts = 0
         self._restart_ns = 0
         self._beat = (0, self._clock.now_ns())
-        self._host: _Host | None = None
+        self._host: HostProcess | None = None
         try:
             self._ring = SharedRing(card)
             self._host = self._start_host()
             self._wait_until_open(self._host, start_s)
             if self._lock is None:
-                self._lock = _lock(self.device)  # some drivers let two programs feed one device
+                self._lock = lock_device(self.device)  # some drivers let two programs feed one device
         except BaseException:
             self.close()
             raise
@@ -218,12 +163,12 @@ class VirtualCameraSink(BaseSink):
             self._lock.close()
             self._lock = None
 
-    def _wait_until_open(self, host: _Host, start_s: float) -> None:
+    def _wait_until_open(self, host: HostProcess, start_s: float) -> None:
         if not host.answered.wait(start_s):
             raise VirtualCameraMissing(f"The virtual camera did not open within {start_s:.0f} s.", hint=missing_hint())
         if not host.ready:
-            if self._lock is None and host.failed.get("kind") == "missing" and (pid := _other_feeder()):
-                raise _busy("", pid)
+            if self._lock is None and host.failed.get("kind") == "missing" and (pid := other_feeder()):
+                raise busy_error("", pid)
             raise _opening_error(host.failed, self._size_wh)
 
     def _check_host(self, ring: SharedRing) -> None:
@@ -253,14 +198,14 @@ class VirtualCameraSink(BaseSink):
             f"The virtual camera's host ended: {reason}.", hint="It is started again by itself.", reason=reason
         )
 
-    def _release(self, host: _Host) -> None:
+    def _release(self, host: HostProcess) -> None:
         host.end()
         self._host = None
 
-    def _start_host(self) -> _Host:
+    def _start_host(self) -> HostProcess:
         assert self._ring is not None
         token = secrets.token_hex(8)
-        takes_over = _write_token(self._token_file, token) and self._restarts == 0  # later it would be our own
+        takes_over = write_token(self._token_file, token) and self._restarts == 0  # later it would be our own
         command = [sys.executable, str(_HOST_PROGRAM), "--ring", self._ring.name, *self._options]
         command += ["--token-file", str(self._token_file), "--token", token]
         command += ["--retry-s", str(_TAKEOVER_S if takes_over else _WAIT_S if self._restarts else 0.0)]
@@ -279,7 +224,7 @@ class VirtualCameraSink(BaseSink):
             )
         except OSError as error:
             raise OutputUnwritable(f"The virtual camera's host cannot be started: {error}.") from error
-        host = _Host(process)
+        host = HostProcess(process)
         host.reader = threading.Thread(target=host.listen, name="bunraku-vcam-reports", daemon=True)
         host.reader.start()
         return host
@@ -295,64 +240,11 @@ def _options(
     return options
 
 
-def _cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("bunraku", appauthor=False))
-
-
-def _device_file(device: str | None, kind: str) -> Path:
-    """Return a file that belongs to one device.
-
-    token: by which successive hosts know of each other. lock: held by the app whose host feeds it.
-    """
-    name = re.sub(r"[^A-Za-z0-9]+", "-", device or "default").strip("-")
-    return _cache_folder() / f"vcam-{name}.{kind}"
-
-
-def _lock(device: str) -> ProcessLock | None:
-    """Hold a device for this app; None where the cache folder cannot be written, which is no reason not to run.
-
-    Raises:
-        VirtualCameraBusy: another one holds it.
-    """
-    path = _device_file(device, "lock")
-    try:
-        return ProcessLock(path)
-    except BlockingIOError:
-        raise _busy(device, holder_of(path)) from None
-    except OSError:
-        return None
-
-
-def _other_feeder() -> int:
-    """Return a process that feeds some device now; 0 where there is none."""
-    return next(filter(None, map(holder_of, sorted(_cache_folder().glob("vcam-*.lock")))), 0)
-
-
-def _busy(device: str, pid: int) -> VirtualCameraBusy:
-    """Return the error for a device that another app feeds; an empty name where none was free."""
-    what = f"The virtual camera {device} is fed" if device else "No virtual camera is free: one is fed"
-    return VirtualCameraBusy(
-        f"{what} by another Bunraku (process {pid}).",
-        hint="End that one first, or give each a device of its own with --device.",
-        device=device,
-        pid=pid,
-    )
-
-
-def _write_token(path: Path, token: str) -> bool:
-    """Announce a new host; return whether an earlier one may still hold the device."""
-    with contextlib.suppress(OSError):
-        earlier = path.exists()
-        write_private(path, token.encode())
-        return earlier
-    return False
-
-
-def _last_words(host: _Host | None) -> str:
+def _last_words(host: HostProcess | None) -> str:
     if host is None:
         return "it could not be started"
     if host.reader is not None:
-        host.reader.join(_END_S)
+        host.reader.join(END_S)
     code = host.process.poll()
     return str(host.failed.get("message") or f"exit code {code}")
 

@@ -18,7 +18,7 @@ from engine.consent import Consent
 from engine.errors import ConsentMissing, FormatRejected, OutputUnwritable, SinkError, VirtualCameraMissing
 from engine.events import PipelineEvent, Warned
 from engine.pipeline import Pipeline
-from engine.sinks import virtual_camera
+from engine.sinks import vcam_device
 from engine.sinks.base import BaseSink
 from engine.sinks.lent import LentSink
 from engine.sinks.memory import MemorySink
@@ -45,7 +45,7 @@ _PATIENT = LiveSettings(output=OutputSettings(size_wh=SIZE_WH), pipeline=Pipelin
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(virtual_camera.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
+    monkeypatch.setattr(vcam_device.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
     yield
     assert [t.name for t in threading.enumerate() if t.name.startswith("bunraku-")] == []
 

@@ -15,12 +15,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from engine.app import build_pipeline
 from engine.app.demo import builtin_clip
+from engine.cli.commands import app
 from engine.config import LiveSettings, MotionSettings, load_settings, save_settings
 from engine.errors import InvalidSetting, ModelMismatch
+from engine.locks import ProcessLock
 from engine.runtime import manifest as manifests
+from engine.sinks import vcam_device
 from engine.sinks.memory import MemorySink
 from engine.watermark.gate import has_mark
 
@@ -132,6 +136,21 @@ def test_two_instances_that_save_at_once_leave_one_whole_file(tmp_path: Path) ->
         first.kill()
         second.kill()
     assert 0 <= load_settings(path).motion.head <= 2
+
+
+def test_a_second_run_into_one_virtual_camera_is_one_sentence_and_6(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vcam_device.platformdirs, "user_cache_dir", lambda *_a, **_k: str(tmp_path))
+    with ProcessLock(tmp_path / "vcam-dev-video10.lock"):  # the first one's
+        second = CliRunner().invoke(
+            app, ["run", "--set", "otto", "--camera", str(builtin_clip()), "--device", "/dev/video10", "--quiet"]
+        )
+    assert second.exit_code == 6
+    assert second.stderr == (
+        f"The virtual camera /dev/video10 is fed by another Bunraku (process {os.getpid()}). "
+        "End that one first, or choose another device (--device).\n"
+    )
 
 
 @pytest.mark.parametrize(

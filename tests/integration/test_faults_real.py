@@ -139,6 +139,8 @@ def test_an_output_that_fails_comes_back(rig: FaultRig, fault: str) -> None:
         ("driver-error", "camera lost", "driver failed: OSError"),
         ("black", "camera black", "only black pictures"),
         ("frozen", "camera frozen", "repeats the same picture"),
+        ("stalled", "camera stalled", "sent no frame for 2 s"),
+        ("slow-camera", "camera slow", "fewer than 10 pictures a second"),
     ],
 )
 def test_a_failing_camera_comes_back(rig: FaultRig, fault: str, reason: str, words: str) -> None:

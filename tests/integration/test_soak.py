@@ -65,7 +65,7 @@ def test_a_good_run_passes_with_its_slope() -> None:
     assert report.problems == []
     assert report.slope_mb_h == pytest.approx(1.0)
     assert report.verdict.startswith("PASSED: 120.0 min, 0 unmarked and 0 raw of 1000 frames sent")
-    assert "RSS +1.0 MB/h" in report.verdict
+    assert "RSS +1.0 MB/h after the first tenth" in report.verdict
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,7 @@ def test_times_are_not_judged_while_others_have_the_processor() -> None:
 def test_the_heap_has_a_slope_of_its_own() -> None:
     samples = tuple(dataclasses.replace(s, heap_mb=300 - s.at_s / 1800) for s in _report().samples)
     assert _report(samples=samples).heap_slope_mb_h == pytest.approx(-2.0)
+    assert "RSS +1.0 MB/h after the first tenth (heap in use -2.0)" in _report(samples=samples).verdict
     assert _report().heap_slope_mb_h is None, "where the C library does not tell"
 
 

@@ -25,7 +25,7 @@ from engine.errors import (
     VirtualCameraLost,
     VirtualCameraMissing,
 )
-from engine.sinks import shared_ring, virtual_camera
+from engine.sinks import shared_ring, vcam_device, virtual_camera
 from engine.sinks.shared_ring import SharedRing
 from engine.sinks.vcam_host import RingReader
 from engine.sinks.vcam_host import main as host_main
@@ -42,7 +42,7 @@ _LONG_S = 3600.0  # a hold that never ends within a test
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(virtual_camera.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
+    monkeypatch.setattr(vcam_device.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -228,8 +228,8 @@ def test_a_driver_error_is_passed_on_in_its_own_words(call: CallApp) -> None:
 _DYING_APP = """
     import sys
     from pathlib import Path
-    from engine.sinks import virtual_camera
-    virtual_camera.platformdirs.user_cache_dir = lambda *a, **k: sys.argv[2]
+    from engine.sinks import vcam_device
+    vcam_device.platformdirs.user_cache_dir = lambda *a, **k: sys.argv[2]
     from engine.sinks.virtual_camera import VirtualCameraSink
     from engine.watermark.gate import holding_card
     from tests.helpers.marked_frames import marked_frame
@@ -290,7 +290,7 @@ def test_a_second_app_on_the_same_device_is_told_and_the_first_goes_on(call: Cal
             _open(call)
         assert str(caught.value) == (
             f"The virtual camera {call.device} is fed by another Bunraku (process {app.pid}). "
-            "End that one first, or give each a device of its own with --device."
+            "End that one first, or choose another device (--device)."
         )
         assert caught.value.exit_code == 6
         assert call.read() is not None, "the call still gets the first one's pictures"

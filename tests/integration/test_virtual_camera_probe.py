@@ -12,7 +12,7 @@ import pytest
 from engine.app.vcam_probe import open_again, probe_virtual_camera
 from engine.capture.base import CameraInfo
 from engine.errors import CameraBusy, VirtualCameraMissing
-from engine.sinks import virtual_camera
+from engine.sinks import vcam_device
 from engine.sinks.virtual_camera import VirtualCameraSink
 from engine.types import Frame
 from engine.watermark.gate import holding_card
@@ -42,7 +42,7 @@ class CallCamera:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(virtual_camera.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
+    monkeypatch.setattr(vcam_device.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
 
 
 @pytest.fixture

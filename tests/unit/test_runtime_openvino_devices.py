@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,14 @@ class PretendCore:
         assert set(settings) <= known
         assert device != "NPU" or "INFERENCE_PRECISION_HINT" not in settings
         return self.real.compile_model(model, "CPU", settings)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_compiled_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs of other tests, and of other cores, are not these tests'."""
+    monkeypatch.setattr(openvino_device, "_compiled", {})
+    monkeypatch.setattr(openvino_device, "_in_use", weakref.WeakValueDictionary())
+    monkeypatch.setattr(openvino_device, "_recent", deque(maxlen=3))
 
 
 @pytest.fixture
@@ -98,6 +108,20 @@ def test_geometry_alone_is_nothing_for_an_npu(core: PretendCore) -> None:
         open_runner("openvino:NPU")
     with pytest.raises(BackendUnavailable, match="'fomm' needs float32, and an NPU computes in half precision alone"):
         open_learned_runner(load_manifest("fomm"), backend="openvino:NPU")
+
+
+def test_a_runner_in_the_place_of_a_broken_one_compiles_nothing(core: PretendCore) -> None:
+    first = open_runner("openvino")[0]
+    drawn, compiled = draw(first), len(core.compiled)
+    assert compiled
+    second = open_runner("openvino")[0]
+    second_drawn = draw(second)
+    first.close()
+    np.testing.assert_array_equal(second_drawn, drawn)
+    np.testing.assert_array_equal(draw(second), drawn)
+    second.close()  # as after a loss, where the broken one goes first
+    np.testing.assert_array_equal(draw(open_runner("openvino")[0]), drawn)
+    assert len(core.compiled) == compiled
 
 
 class TestInt8:

@@ -9,8 +9,9 @@ import pytest
 from engine.assets import asset_path
 from engine.sources import load_source_set
 from engine.types import SourceSet
-from engine.warp.layers import fill_holes, separate_person, shared_backdrop
+from engine.warp.layers import fill_holes, layers_of, separate_person, shared_backdrop
 from engine.warp.plates import claim_rims, make_backdrops
+from tests.helpers.scripted import make_source_set
 from tests.helpers.source_faces import portrait_rgb
 
 SIDE = 96
@@ -119,3 +120,12 @@ def test_the_stage_is_the_reference_pictures_backdrop() -> None:
     assert stage.dtype == np.uint8
     assert stage[0, 0].tolist() == [0, 255, 0]
     assert (stage[1:] == 100).all()
+
+
+def test_a_set_is_taken_apart_once_and_what_is_shared_cannot_be_written() -> None:
+    maya = make_source_set()
+    layers = layers_of(maya, 64)
+    assert layers_of(maya, 64) is layers
+    assert layers_of(make_source_set(), 64) is not layers, "equal names are not the same pictures"
+    assert layers_of(maya, 32).person.shape[1:] == (32, 32, 4)
+    assert not any(a.flags.writeable for a in (layers.person, layers.backdrop, layers.backdrops))

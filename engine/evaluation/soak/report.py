@@ -113,7 +113,11 @@ class SoakReport:
     def verdict(self) -> str:
         """One line."""
         slope = self.slope_mb_h
-        memory = f"RSS {slope:+.1f} MB/h" if slope is not None else f"RSS {self.growth_mb:+.0f} MB (too short for MB/h)"
+        memory = f"RSS {self.growth_mb:+.0f} MB (too short for MB/h)"
+        if slope is not None:
+            heap = self.heap_slope_mb_h
+            memory = f"RSS {slope:+.1f} MB/h after the first tenth"
+            memory += f" (heap in use {heap:+.1f})" if heap is not None else ""
         busy = f" ({self.not_judged} not judged: others had the processor)" if self.not_judged else ""
         facts = (
             f"{self.seconds / 60:.1f} min, {self.unmarked} unmarked and {self.raw} raw of {self.sent} frames sent, "
@@ -164,7 +168,7 @@ def soak_tables(report: SoakReport) -> list[Table]:
 
     table = Table(title=f"Faults, seed {report.seed}")
     table.add_column("fault")
-    for heading in ("times", "noticed after, s", "gone after, median s", "worst s"):
+    for heading in ("times", "noticed after, s", "gone after, median s", "p95 s", "worst s"):
         table.add_column(heading, justify="right")
     for name in sorted({episode.fault for episode in report.episodes}):
         episodes = [episode for episode in report.episodes if episode.fault == name]
@@ -175,6 +179,7 @@ def soak_tables(report: SoakReport) -> list[Table]:
             str(len(episodes)),
             f"{np.median(noticed):.2f}" if noticed else "–",
             f"{np.median(recovered):.2f}" if recovered else "never",
+            f"{np.percentile(recovered, 95):.2f}" if recovered else "never",
             f"{max(recovered):.2f}" if len(recovered) == len(episodes) else "never",
         )
     return [table]
