@@ -81,10 +81,12 @@ class Performer:
     def track(self, frame: Frame) -> TrackedMotion | None:
         """Return the performer's landmarks on a frame, which may be ahead of what is being drawn."""
         self._note_size(frame)
-        motion = self.tracker.track(frame)
+        return self.tracker.track(frame)
+
+    def tell(self, frame: Frame, motion: TrackedMotion | None) -> None:
+        """Show a frame and what was found on it to the monitor, if there is one."""
         if self.monitor is not None:
             self.monitor(frame, motion, self.neutral)
-        return motion
 
     def miss(self) -> None:
         """Note a frame without a face."""

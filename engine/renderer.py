@@ -246,9 +246,7 @@ class Renderer:
             EngineError: the back-end failed. WatermarkError: the frame could not be marked; nothing may be shown.
         """
         self._say_warning()
-        passage = self._path.track(frame)
-        self._path.start(passage, beside=False)
-        return self._path.finish(passage)
+        return self._path.pass_through(frame)
 
     def render_ahead(self, frames: Iterable[Frame]) -> Generator[Rendered, None, None]:
         """Render frames one after another, each beside what comes before and after it; for files, not for live use.
@@ -264,6 +262,7 @@ class Renderer:
         path = self._path
         with closing(one_ahead(map(path.track, frames), start=path.start, finish=path.draw)) as passages:
             for passage, _ in passages:
+                path.tell(passage)
                 lost = not passage.blanked and passage.portrait is None
                 yield Rendered(passage.frame, path.finish(passage), lost)
 

@@ -25,11 +25,12 @@ WHOLE = "whole frame"  # all stages but capture and sink, as `Renderer.render` r
 class BenchRun:
     """Figures for one number of source pictures.
 
-    stages: unpaced, through the synchronous renderer; `whole frame` is their sum per frame. ratios: time of
-    a stage over the first run's, from neighbouring blocks. renderer_fps: frames per
-    second it managed, capture and sink included; lost: frames without a face, which are in no stage. live_*: through
-    the threaded pipeline with a camera paced at camera_fps; frame_age: from capture until a sink has the frame.
-    dropped: frames that a newer one replaced, per hand-over. model: the frame graph alone; None where not measured.
+    stages: unpaced, one frame after another; `whole frame` is their sum per frame. ratios: time of a stage over the
+    first run's, from neighbouring blocks. renderer_fps: frames per second it managed, capture and sink included;
+    ahead_fps: the same where each is drawn beside its neighbours, as files are. lost: frames without a face, which are
+    in no stage. live_*: through the threaded pipeline with a camera paced at camera_fps; frame_age: from capture until
+    a sink has the frame. dropped: frames that a newer one replaced, per hand-over. model: the frame graph alone; None
+    where not measured.
     """
 
     sources: int
@@ -43,6 +44,7 @@ class BenchRun:
     delivered: int
     dropped: Mapping[str, int]
     model: Spread | None = None
+    ahead_fps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def _stage_table(report: BenchReport) -> Table:
     if any(run.model is not None for run in report.runs):
         table.add_row("model alone", *(_triple(run.model) for run in report.runs))
     table.add_row("frames/s", *(f"{run.renderer_fps:.1f}" for run in report.runs))
+    table.add_row("frames/s, one ahead", *(f"{run.ahead_fps:.1f}" for run in report.runs))
     first = report.runs[0].sources if report.runs else 1
     for name in ("warp", WHOLE):
         table.add_row(f"{name} / N={first}", *(_times(run.ratios.get(name)) for run in report.runs))

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unpaced half of `bench`: frame after frame through the synchronous renderer. Any one thread."""
+"""The unpaced half of `bench`: frame after frame through the renderer, and one ahead as files are rendered. Any one
+thread.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -17,6 +20,7 @@ from engine.evaluation.bench_report import WHOLE
 from engine.renderer import PreparedCharacter, Renderer
 from engine.sinks.base import Sink
 from engine.stats import Spread, StageTimes, spread_of
+from engine.types import Frame
 
 __all__ = ["SyncSamples", "add_stages", "ratios", "run_sync", "spreads", "turns"]
 
@@ -29,7 +33,8 @@ Count = TypeVar("Count")
 class SyncSamples:
     """Times of one number of source pictures over all its blocks.
 
-    block_medians_ns: median of each stage, block by block. lost: frames in which no face was found.
+    block_medians_ns: median of each stage, block by block. lost: frames in which no face was found. frames,
+    elapsed_ns: one by one; ahead_frames, ahead_ns: one ahead.
     """
 
     stages_ns: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -37,11 +42,18 @@ class SyncSamples:
     frames: int = 0
     lost: int = 0
     elapsed_ns: int = 0
+    ahead_frames: int = 0
+    ahead_ns: int = 0
 
     @property
     def fps(self) -> float:
         """Frames per second, capture and sink included."""
         return self.frames * NS_PER_S / self.elapsed_ns if self.elapsed_ns else 0.0
+
+    @property
+    def ahead_fps(self) -> float:
+        """Frames per second where each is drawn beside its neighbours, capture and sink included."""
+        return self.ahead_frames * NS_PER_S / self.ahead_ns if self.ahead_ns else 0.0
 
 
 def turns(counts: Sequence[Count], rounds: int) -> Iterator[Count]:
@@ -61,7 +73,8 @@ def run_sync(
     clock: Clock | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> dict[int, SyncSamples]:
-    """Render for `rounds` blocks of `block_s` per number of source pictures.
+    """Render for `rounds` blocks of `block_s` per number of source pictures; each is followed by one of half the time
+    in which frames are rendered one ahead.
 
     Args:
         prepared: characters by number of pictures. camera: endless and unpaced. step: called after each block.
@@ -81,6 +94,7 @@ def run_sync(
         stages = {name: values[before.get(name, 0) :] for name, values in samples[count].stages_ns.items()}
         medians = {name: float(np.median(values)) for name, values in stages.items() if values}
         samples[count].block_medians_ns.append(medians)
+        _render_block_ahead(renderer, camera, sink, clock, samples[count], block_s=block_s / 2)
         step()
     return samples
 
@@ -101,9 +115,7 @@ def ratios(samples: SyncSamples, base: SyncSamples) -> dict[str, float]:
 
 def _render_one(renderer: Renderer, camera: Camera, sink: Sink, clock: Clock, samples: SyncSamples) -> None:
     start_ns = clock.now_ns()
-    frame = camera.read()
-    if frame is None:
-        raise DriverUnreadable(f"The driving video ended while measuring ({camera.info.name}).")
+    frame = _next_frame(camera)
     captured_ns = clock.now_ns()
     output = renderer.render(frame)
     rendered_ns = clock.now_ns()
@@ -115,6 +127,30 @@ def _render_one(renderer: Renderer, camera: Camera, sink: Sink, clock: Clock, sa
     samples.stages_ns["sink"].append(end_ns - rendered_ns)
     if not add_stages(samples.stages_ns, renderer.last_timings):
         samples.lost += 1
+
+
+def _render_block_ahead(
+    renderer: Renderer, camera: Camera, sink: Sink, clock: Clock, samples: SyncSamples, *, block_s: float
+) -> None:
+    start_ns = clock.now_ns()
+    until_ns = start_ns + round(block_s * NS_PER_S)
+
+    def frames() -> Iterator[Frame]:
+        while clock.now_ns() < until_ns:
+            yield _next_frame(camera)
+
+    with closing(renderer.render_ahead(frames())) as rendered:
+        for done in rendered:
+            sink.send(done.output)
+            samples.ahead_frames += 1
+    samples.ahead_ns += clock.now_ns() - start_ns
+
+
+def _next_frame(camera: Camera) -> Frame:
+    frame = camera.read()
+    if frame is None:
+        raise DriverUnreadable(f"The driving video ended while measuring ({camera.info.name}).")
+    return frame
 
 
 def add_stages(stages_ns: dict[str, list[int]], times: StageTimes) -> bool:

@@ -96,10 +96,12 @@ class OpenVinoRunner:
 
     def animate(self, sources: EncodedSourceSet, inputs: FrameInputs) -> NDArray[np.float32]:
         """Return the portrait, (4, R, R) in [-1, 1]; the array is reused by the next call."""
+        self._settle()
         return self._run(self._animator(len(inputs.pick), sources.count), _tensors_of(sources, inputs))
 
     def start(self, sources: EncodedSourceSet, inputs: FrameInputs) -> None:
         """Begin a frame; see `engine.runtime.base.StartsFrames`. Of a graph in parts it is the first that runs now."""
+        self._settle()
         stages, known = self._animator(len(inputs.pick), sources.count), _tensors_of(sources, inputs)
         part, request = stages[0]
         self._device.start(request, {name: known[name] for name in part.inputs})
@@ -132,14 +134,19 @@ class OpenVinoRunner:
         return [LayerTime(name, kind, ms / frames) for (name, kind), ms in sums.items()]
 
     def close(self) -> None:
-        """Free the compiled graphs, once a frame that was begun and is not wanted any more is done."""
-        if self._begun is not None:
-            with contextlib.suppress(InferenceFailed):
-                self._device.wait(self._begun[0][0][1])
-            self._begun = None
+        """Free the compiled graphs."""
+        self._settle()
         self._animators.clear()
         self._compiled.clear()
         self._encoder.close()
+
+    def _settle(self) -> None:
+        """Wait for a frame that was begun and that nobody wants any more."""
+        if self._begun is not None:
+            (_, request), *_ = self._begun[0]
+            self._begun = None
+            with contextlib.suppress(InferenceFailed):
+                self._device.wait(request)
 
     def _run(self, stages: _Stages, known: dict[str, Any]) -> NDArray[np.float32]:
         """Run the parts of a frame on what is known by name, and note there what they make."""

@@ -39,7 +39,8 @@ LIVE_PATH = [
     for p in MODULES
     if p.relative_to(ROOT).parts[:2]
     in {("engine", n) for n in ("capture", "track", "warp", "compose", "watermark", "sinks", "pipeline", "runtime")}
-    or p.name in ("renderer.py", "standby.py", "status.py", "stats.py", "clock.py")
+    or p.name
+    in ("renderer.py", "passage.py", "performer.py", "ahead.py", "standby.py", "status.py", "stats.py", "clock.py")
 ]
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from engine.capture.base import CameraInfo
 from engine.clock import FakeClock
 from engine.config import LiveSettings, OutputSettings
-from engine.renderer import PreparedCharacter
+from engine.renderer import PreparedCharacter, Rendered
 from engine.stats import StageTimes
 from engine.types import Frame, OutputFrame, SourceImage, SourceSet
 from engine.watermark.gate import holding_card
@@ -79,6 +79,10 @@ class CountingRenderer:
         lost = self._lost_every and self.frames % self._lost_every == 0
         self.last_timings = StageTimes(track_ns=5 * _MS, warp_ns=0 if lost else warp_ms * _MS)
         return OutputFrame(frame.captured_ns, frame.captured_ns, self._card.rgb, self._card.seal)
+
+    def render_ahead(self, frames: Iterable[Frame]) -> Generator[Rendered, None, None]:
+        for frame in frames:
+            yield Rendered(frame, self.render(frame), lost=False)
 
     def render_absent(self, now_ns: int, reason: str) -> OutputFrame:
         return self._card

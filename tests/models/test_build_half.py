@@ -9,33 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.build import flavour as flavours
 from engine.build import parity
 from engine.build.engines import build_engine, engine_key, read_graph
-from engine.build.export import export_model
 from engine.build.half import halve_graph
 from engine.errors import EngineBuildFailed, PrecisionLost
-from engine.models.config import WarpModelConfig
-from engine.models.implicit_warp import ImplicitWarp
-from engine.runtime import manifest as manifests
 from engine.runtime.manifest import Island, ModelManifest, load_manifest
-
-
-@pytest.fixture(scope="module")
-def decoded(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
-    """A small model whose decoder does something, exported."""
-    torch.manual_seed(11)
-    model = ImplicitWarp(WarpModelConfig(side_px=128, width=8, value=16, learned=8, extra=4, blocks=1)).eval()
-    model.finish.out.weight.data.normal_(std=0.05)
-    model.sketch.steer.weight.data.normal_(std=0.05)
-    folder = tmp_path_factory.mktemp("assets") / "models" / "small"
-    export_model(model, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifests, "asset_root", lambda: folder.parents[1])
-        return load_manifest("small")
 
 
 def types_in(graph: onnx.GraphProto) -> dict[str, int]:
@@ -43,9 +24,9 @@ def types_in(graph: onnx.GraphProto) -> dict[str, int]:
     return {**types, **{x.name: x.data_type for x in graph.initializer}}
 
 
-def test_islands_are_half_and_geometry_is_exact(decoded: ModelManifest) -> None:
-    before = onnx.load(str(decoded.folder / "animate.onnx")).graph
-    after = onnx.load_from_string(read_graph(decoded, "animate")).graph
+def test_islands_are_half_and_geometry_is_exact(small_model: ModelManifest) -> None:
+    before = onnx.load(str(small_model.folder / "animate.onnx")).graph
+    after = onnx.load_from_string(read_graph(small_model, "animate")).graph
     assert [(x.name, x.type) for x in after.input] == [(x.name, x.type) for x in before.input]
     assert [(x.name, x.type) for x in after.output] == [(x.name, x.type) for x in before.output]
     types = types_in(after)
@@ -62,16 +43,16 @@ def test_islands_are_half_and_geometry_is_exact(decoded: ModelManifest) -> None:
     assert {name + "_half" for name in decoder if name.endswith("weight")} <= weights
     assert not any(name.startswith(("model.attention", "model.field")) for name in weights)
     casts = [node for node in after.node if node.op_type == "Cast" and "_half" in node.output[0] + node.input[0]]
-    ends = sum(len(island.inputs) + len(island.outputs) for island in decoded.islands)
+    ends = sum(len(island.inputs) + len(island.outputs) for island in small_model.islands)
     assert 2 <= len(casts) <= ends  # only where a tensor enters or leaves an island
 
 
-def test_the_picture_stays_the_same(decoded: ModelManifest) -> None:
-    rows = parity.measure_parity(decoded)
+def test_the_picture_stays_the_same(small_model: ModelManifest) -> None:
+    rows = parity.measure_parity(small_model)
     assert {row.library for row in rows} == {"openvino", "onnxruntime"}
     assert {row.precision for row in rows} == {"fp16"}
     assert all(row.psnr_db >= 60 and 0 < row.mean_diff <= row.max_diff < 0.02 for row in rows)
-    parity.require_parity(decoded, rows)
+    parity.require_parity(small_model, rows)
 
 
 @pytest.mark.parametrize("psnr_db", [37.9, float("nan")])
@@ -86,13 +67,13 @@ def test_a_model_without_islands_is_left_alone() -> None:
     assert read_graph(manifest, "animate") == (manifest.folder / "animate.onnx").read_bytes()
 
 
-def test_rtx_reads_and_builds_it(decoded: ModelManifest, tmp_path: Path) -> None:
+def test_rtx_reads_and_builds_it(small_model: ModelManifest, tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (pip install '.[rtx]')")
     rtx = flavours.load_flavour("tensorrt_rtx")
-    engine = build_engine(decoded, "animate", tmp_path, flavour=rtx, architectures=("sm89",))
+    engine = build_engine(small_model, "animate", tmp_path, flavour=rtx, architectures=("sm89",))
     assert engine.fresh
     assert ".fp16." in engine.path.name
-    assert engine_key(decoded, "animate", rtx, architectures=("sm89",)).precision == "fp16"
+    assert engine_key(small_model, "animate", rtx, architectures=("sm89",)).precision == "fp16"
 
 
 def toy(folder: Path, operator: str = "Relu", weight: float = 1.5) -> Path:

@@ -15,39 +15,28 @@ import onnxruntime
 import pytest
 import torch
 
-from engine.build.export import ALLOWED_OPERATORS, cache_names, example_inputs, export_model
-from engine.models.checkpoint import load_checkpoint, save_checkpoint
+from engine.build.export import ALLOWED_OPERATORS, cache_names, example_inputs
+from engine.models.checkpoint import load_checkpoint
 from engine.models.config import WarpModelConfig
-from engine.models.implicit_warp import ImplicitWarp
-from engine.runtime import manifest as manifests
 from engine.runtime.base import FrameInputs
 from engine.runtime.manifest import ModelManifest, list_models, load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from engine.runtime.torch_runner import TorchRunner
+from tests.helpers.small_export import SMALL
 
 FP32_STEPS = 2.0
 BF16_STEPS = 4.0
 STEP = 2 / 255  # one 8-bit step on the [-1, 1] scale
 
 
-def manifest_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModelManifest:
-    monkeypatch.setattr(manifests, "asset_root", lambda: folder.parents[1])
-    return load_manifest(folder.name)
+@pytest.fixture(scope="module")
+def reference(small_model: ModelManifest) -> TorchRunner:
+    return TorchRunner(small_model)
 
 
 @pytest.fixture(scope="module")
-def trained_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model whose decoder and learned logits do something, exported."""
-    torch.manual_seed(11)
-    model = ImplicitWarp(WarpModelConfig(side_px=128, width=16, value=32, learned=8, extra=8, blocks=1)).eval()
-    model.finish.out.weight.data.normal_(std=0.05)
-    model.finish.out.bias.data = torch.tensor([0.1, -0.1, 0.2])
-    model.sketch.steer.weight.data.normal_(std=0.05)
-    model.sketch.context.weight.data.normal_(std=0.05)
-    folder = tmp_path_factory.mktemp("assets") / "models" / "small"
-    export_model(model, folder)
-    save_checkpoint(model, folder / "weights.safetensors")
-    return folder
+def exact(small_model: ModelManifest) -> OpenVinoRunner:
+    return OpenVinoRunner(small_model, precision="fp32")
 
 
 def frames(side_px: int, *, sources: int, picked: int) -> tuple[np.ndarray, np.ndarray, FrameInputs]:
@@ -59,30 +48,25 @@ def frames(side_px: int, *, sources: int, picked: int) -> tuple[np.ndarray, np.n
 
 @pytest.mark.parametrize(("sources", "picked"), [(1, 1), (2, 2), (5, 2), (16, 2)])
 def test_openvino_equals_torch_in_float32(
-    trained_like: Path, sources: int, picked: int, monkeypatch: pytest.MonkeyPatch
+    reference: TorchRunner, exact: OpenVinoRunner, sources: int, picked: int
 ) -> None:
-    manifest = manifest_of(trained_like, monkeypatch)
-    rgba, source_keypoints, inputs = frames(128, sources=sources, picked=picked)
-    reference = TorchRunner(manifest)
-    runner = OpenVinoRunner(manifest, precision="fp32")
+    rgba, source_keypoints, inputs = frames(SMALL.side_px, sources=sources, picked=picked)
     expected = reference.animate(reference.encode(rgba, source_keypoints), inputs)
-    actual = runner.animate(runner.encode(rgba, source_keypoints), inputs)
+    actual = exact.animate(exact.encode(rgba, source_keypoints), inputs)
     assert np.abs(actual - expected).max() <= FP32_STEPS * STEP
 
 
-def test_openvino_with_a_bfloat16_decoder_stays_close(trained_like: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = manifest_of(trained_like, monkeypatch)
-    rgba, source_keypoints, inputs = frames(128, sources=3, picked=2)
-    exact = OpenVinoRunner(manifest, precision="fp32")
-    half = OpenVinoRunner(manifest, precision="bf16")
+def test_openvino_with_a_bfloat16_decoder_stays_close(small_model: ModelManifest, exact: OpenVinoRunner) -> None:
+    rgba, source_keypoints, inputs = frames(SMALL.side_px, sources=3, picked=2)
+    half = OpenVinoRunner(small_model, precision="bf16")
     assert half.description.endswith("bf16 decoder")
     a = exact.animate(exact.encode(rgba, source_keypoints), inputs)
     b = half.animate(half.encode(rgba, source_keypoints), inputs)
     assert np.abs(a - b).max() <= BF16_STEPS * STEP
 
 
-def test_onnxruntime_equals_torch(trained_like: Path) -> None:
-    model = load_checkpoint(trained_like / "weights.safetensors").eval()
+def test_onnxruntime_equals_torch(small_folder: Path) -> None:
+    model = load_checkpoint(small_folder / "weights.safetensors").eval()
     x = example_inputs(model.config, sources=4, picked=2, seed=4)
     with torch.no_grad():
         cache = model.encode_sources(x["rgba"], x["source_keypoints"])
@@ -90,8 +74,8 @@ def test_onnxruntime_equals_torch(trained_like: Path) -> None:
             x["keypoints"], cache, pick=x["pick"], log_stage=x["log_stage"], log_face=x["log_face"]
         )
     names = cache_names(model.config)
-    encode = onnxruntime.InferenceSession(trained_like / "encode.onnx", providers=["CPUExecutionProvider"])
-    animate = onnxruntime.InferenceSession(trained_like / "animate.onnx", providers=["CPUExecutionProvider"])
+    encode = onnxruntime.InferenceSession(small_folder / "encode.onnx", providers=["CPUExecutionProvider"])
+    animate = onnxruntime.InferenceSession(small_folder / "animate.onnx", providers=["CPUExecutionProvider"])
     feeds = {"rgba": x["rgba"].numpy(), "keypoints": x["source_keypoints"].numpy()}
     encoded = dict(zip(names, encode.run(list(names), feeds), strict=True))
     frame = {name: x[name].numpy() for name in ("keypoints", "pick", "log_stage", "log_face", "rgba")}
@@ -119,8 +103,8 @@ def test_shipped_graphs_hold_standard_operators_only(name: str, file: str) -> No
     assert five_d == []
 
 
-def test_exported_files_carry_no_machine_path(trained_like: Path) -> None:
+def test_exported_files_carry_no_machine_path(small_folder: Path) -> None:
     for file in ("encode.onnx", "animate.onnx"):
-        content = (trained_like / file).read_bytes()
+        content = (small_folder / file).read_bytes()
         assert str(Path(__file__).parents[2]).encode() not in content
         assert b"site-packages" not in content

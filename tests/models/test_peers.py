@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,19 +16,19 @@ import torch
 from torch import nn
 
 from engine.errors import BackendUnavailable, InvalidSetting, OutputUnwritable
-from engine.models.config import WarpModelConfig
 from engine.models.implicit_warp import ImplicitWarp
 from engine.models.live_portrait import LivePortraitConfig
 from engine.models.registry import MODELS
 from engine.models.volume import SliceBlock
 from engine.training.__main__ import main
-from engine.training.peers import cli
+from engine.training.peers import cli, networks
 from engine.training.peers.cli import time_peers
 from engine.training.peers.cpu import open_cpu
 from engine.training.peers.gpu import computing, fold_norms, open_gpu
-from engine.training.peers.networks import CONTENDERS, Contender, Network, learned, live_portrait, ours
+from engine.training.peers.networks import CONTENDERS, Contender, Network, Part, learned, live_portrait, ours
 from engine.training.peers.report import PeersReport, make_rows, peers_tables
 from engine.training.peers.timing import Cost, Samples, Timed, TimedPart, measure, ratios_of
+from tests.helpers.small_export import SMALL
 
 LIVE = LivePortraitConfig(
     side_px=64, keypoints=3, depth=2, volume=4, compressed=2, flow_width=2, flow_cap=8, flow_levels=1, width=8,
@@ -40,6 +41,11 @@ def tiny_fomm(seed: int) -> Network:
     torch.manual_seed(seed)
     kind = MODELS["fomm"]
     return learned(kind.model(replace(kind.sizes["full"], **FOMM)), seed=seed)  # type: ignore[arg-type]
+
+
+def one_layer() -> Network:
+    """The least that can be exported, where it is not the network that matters."""
+    return Network((Part("warp + decode", nn.Conv2d(3, 3, 3), {"x": torch.rand(1, 3, 16, 16)}, ("portrait",)),))
 
 
 TINY = Contender("tiny", lambda seed: live_portrait(LIVE, seed=seed))
@@ -62,7 +68,7 @@ def scripted(name: str, times: dict[str, list[int]]) -> Timed:
 def test_command_times_a_network_beside_the_shipped_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(CONTENDERS, "live_portrait", TINY)
+    monkeypatch.setitem(CONTENDERS, "live_portrait", Contender("one layer", lambda seed: one_layer()))
     monkeypatch.setattr(cli, "measure", lambda *args, **how: measure(*args, block_s=0.0, **how))
     out = tmp_path / "peers.json"
     time_peers(only=["live_portrait"], frames=4, rounds=2, threads=1, out=out, quiet=True)
@@ -90,9 +96,14 @@ def test_openvino_runs_and_counts_every_part() -> None:
         assert mine.parameters == pytest.approx(other.parameters, rel=0.05)  # without biases
 
 
-def test_our_decoder_runs_in_the_shipped_runner() -> None:
-    config = WarpModelConfig(side_px=128, width=8, value=16, learned=8, extra=4)
-    contender = Contender("tiny", lambda seed: ours(ImplicitWarp(config), seed=seed))
+def test_our_decoder_runs_in_the_shipped_runner(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(model: ImplicitWarp, folder: Path) -> dict[str, object]:
+        assert model.config == SMALL
+        shutil.copytree(small_folder, folder, dirs_exist_ok=True)
+        return dict(json.loads((folder / "manifest.json").read_text()))
+
+    monkeypatch.setattr(networks, "export_model", export)  # which other tests have judged, and takes half a minute
+    contender = Contender("tiny", lambda seed: ours(ImplicitWarp(SMALL), seed=seed))
     timed = open_cpu("tiny", contender, threads=1, precision="bf16", seed=0)
     assert timed.how.endswith("fp32 + bf16 decoder")
     (part,) = timed.parts
@@ -103,11 +114,10 @@ def test_our_decoder_runs_in_the_shipped_runner() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_torch_lane_runs_every_kind(precision: str) -> None:
     device = torch.device("cpu")
-    config = WarpModelConfig(side_px=128, width=8, value=16, learned=8, extra=4)
     made = {
         "fomm": Contender("", tiny_fomm),
         "live": TINY,
-        "ours": Contender("", lambda seed: ours(ImplicitWarp(config), seed=seed)),
+        "ours": Contender("", lambda seed: ours(ImplicitWarp(SMALL), seed=seed)),
     }
     with computing(device, precision):
         for name, contender in made.items():

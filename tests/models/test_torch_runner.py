@@ -8,36 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from engine.build.export import export_model
+from engine.build.export import cache_names
 from engine.errors import BackendUnavailable, ModelFileMissing, ModelMismatch
 from engine.models.checkpoint import save_checkpoint
-from engine.models.config import WarpModelConfig
-from engine.models.implicit_warp import ImplicitWarp
 from engine.runtime.base import FrameInputs
 from engine.runtime.manifest import ModelManifest, load_manifest
 from engine.runtime.select import open_runner
 from engine.runtime.torch_runner import TorchRunner
+from tests.helpers.small_export import SMALL, make_small
 from tests.helpers.source_faces import make_keypoints
-
-SMALL = WarpModelConfig(side_px=128, width=8, value=16, learned=8, extra=4, blocks=1)
 
 
 @pytest.fixture(scope="module")
 def awake(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
-    """A small model whose decoder does something."""
-    torch.manual_seed(2)
-    model = ImplicitWarp(SMALL).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.startswith(("sketch", "finish")):
-                parameter += 0.05 * torch.randn_like(parameter)
+    """A small model whose decoder does something: weights alone, which are all that this back-end reads."""
     folder = tmp_path_factory.mktemp("awake")
-    facts = export_model(model, folder)
-    save_checkpoint(model, folder / "weights.safetensors")
+    save_checkpoint(make_small(), folder / "weights.safetensors")
     return dataclasses.replace(
-        load_manifest("lite"), name="awake", folder=folder, side_px=128, cache=tuple(facts["cache"]), files={}
+        load_manifest("lite"), name="awake", folder=folder, side_px=SMALL.side_px, cache=cache_names(SMALL), files={}
     )
 
 

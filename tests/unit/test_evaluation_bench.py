@@ -58,6 +58,8 @@ def test_stages_of_each_count_are_kept_apart():
         assert figures["sink"].p50_ms == 0
         assert figures[WHOLE].p50_ms == 10 * count + 5
         assert figures["warp"].count == samples[count].frames
+        assert samples[count].ahead_frames > 0
+        assert samples[count].ahead_fps == pytest.approx(1e3 / (2 + 10 * count + 5))  # by hand nothing is beside
         frame_ms = 2 + 5 + 10 * count
         assert samples[count].frames == 2 * -(-500 // frame_ms)  # two blocks of half a second, warm-up apart
         assert samples[count].fps == pytest.approx(1000 / frame_ms)

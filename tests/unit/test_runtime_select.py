@@ -115,6 +115,16 @@ def test_what_is_drawn_from_may_be_dropped_meanwhile(runner: OpenVinoRunner) -> 
     np.testing.assert_array_equal(runner.wait(), expected)
 
 
+def test_a_frame_that_was_begun_gives_way_to_the_next(runner: OpenVinoRunner) -> None:
+    sources = encode(runner, 2)
+    expected = [runner.animate(sources, inputs([index], {})).copy() for index in (0, 1)]
+    runner.start(sources, inputs([0], {}))
+    runner.start(sources, inputs([1], {}))
+    np.testing.assert_array_equal(runner.wait(), expected[1])
+    runner.start(sources, inputs([1], {}))
+    np.testing.assert_array_equal(runner.animate(sources, inputs([0], {})), expected[0])
+
+
 def test_closing_waits_for_a_frame_that_nobody_wants(copied: ModelManifest) -> None:
     runner = OpenVinoRunner(copied, threads=1)
     sources = encode(runner, 1)
