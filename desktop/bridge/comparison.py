@@ -47,7 +47,9 @@ def _compare(source_set: str, camera: str, out: Path, advance: Callable[[int, in
 
     out.parent.mkdir(parents=True, exist_ok=True)
     driving = Path(camera_spec(camera))
-    compare(CompareJob(compared_models(), out, source_set, driving=driving, limit_s=COMPARED_S), advance=advance)
+    job = CompareJob(compared_models(), out, source_set, driving=driving, limit_s=COMPARED_S)
+    advance(0, None)
+    compare(job, announce=lambda _line: advance(0, None), advance=advance)  # it can be cancelled between models, too
     return out
 
 

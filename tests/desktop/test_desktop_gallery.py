@@ -6,10 +6,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage
 from pytestqt.qtbot import QtBot
 
+from desktop.bridge import library
 from desktop.bridge.library import SetCard, coverage_of, covered_kinds, model_names, read_cards
 from desktop.widgets.gallery import Gallery
 from engine.assets import asset_root
@@ -53,6 +55,18 @@ def test_the_built_in_sets_have_thumbnails_and_badges(qapp: object) -> None:
     assert amara.badge == "8 pictures\ncovers 96%"
     assert "turns, mouth, eyes; missing: brows up" in amara.hint
     assert amara.builtin
+
+
+def test_a_card_is_read_again_when_a_file_of_the_set_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "mine.bunraku"
+    shutil.copytree(asset_root() / "source_sets" / "amara.bunraku", made)
+    monkeypatch.setattr(library, "list_source_sets", lambda: [describe_source_set(made)])
+    (before,) = read_cards()
+    assert read_cards()[0] is before
+    for path in made.glob("*/*eyes_closed*"):
+        path.unlink()
+    (after,) = read_cards()
+    assert after is not before
 
 
 def test_coverage_is_what_the_pictures_show_and_not_what_they_are_called(tmp_path: Path) -> None:

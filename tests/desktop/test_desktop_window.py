@@ -187,7 +187,7 @@ def test_diagnostics_hold_figures_but_no_folder(open_window: WindowMaker, tmp_pa
 def test_models_are_compared_side_by_side(
     open_window: WindowMaker, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.bridge.comparison.COMPARED_S", 0.2)
+    monkeypatch.setattr("desktop.bridge.comparison.COMPARED_S", 0.1)
     window = open_window()
     page = window.compare
     window.pages.setCurrentWidget(page)
