@@ -26,7 +26,7 @@ from engine.sources.manifest import suggest
 from engine.track.keypoint_path import EASINGS, KeypointPath, ease
 from engine.types import OutputFrame, SourceImage, SourceSet
 from engine.warp import Warper, open_warper
-from engine.warp.inbetween import Between, warp_between
+from engine.warp.inbetween import Between, Pair, look_at_pair, warp_between
 from engine.watermark.gate import seal
 
 __all__ = ["EASINGS", "InterpolateJob", "Interpolation", "Interpolator", "interpolate"]
@@ -100,6 +100,7 @@ class Interpolator:
         self._warper, self._compositor = warper, Compositor(settings.output)
         self._keypoints = [image.keypoints for image in source_set.images]
         self.path = KeypointPath(self._keypoints, loop=loop)
+        self._looked: tuple[tuple[int, int], Pair] | None = None  # the pair of the last moment
 
     def render(self, place: float, *, captured_ns: int = 0) -> OutputFrame:
         """Return the watermarked frame at a place of the path, [0, path.segments].
@@ -109,10 +110,17 @@ class Interpolator:
         """
         first, second, share = self.path.pair(place)
         moment = Between(share, self._keypoints[first], self._keypoints[second], self.path.at(place))
-        portrait = warp_between(self._warper, (first, second), moment, captured_ns=captured_ns)
+        pair = self._pair(first, second) if 0.0 < share < 1.0 else None
+        portrait = warp_between(self._warper, (first, second), moment, pair=pair, captured_ns=captured_ns)
         look = self._compositor.settings
         canvas = self._compositor.compose(portrait)
         return seal(canvas, rendered_ns=captured_ns, corner=look.watermark_corner, style=look.watermark_style)
+
+    def _pair(self, first: int, second: int) -> Pair:
+        if self._looked is None or self._looked[0] != (first, second):
+            pair = look_at_pair(self._warper, (first, second), self._keypoints[first], self._keypoints[second])
+            self._looked = (first, second), pair
+        return self._looked[1]
 
 
 def interpolate(

@@ -86,11 +86,11 @@ def claim_rims(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], backdrops: Floa
             continue
         nearest = _nearest_colour(rgb[i], sure)
         off = rgb[i].astype(np.float32) - backdrops[i]
-        mixed, pure, size = _mixture(off, nearest - backdrops[i])
+        mixed, lean, size = _mixture(off, nearest - backdrops[i])
         # A fringe that a camera's sharpening drew leans straight away from the person's colour. It goes with the
         # person too, in a share that can hold its colour.
         part = np.where(mixed > 0.0, mixed, _FRINGE_LEAST + size / _FRINGE)
-        claimed = np.where(size > _ALIKE, np.clip(pure * part, 0.0, _MOST_CLAIMED), 0.0)
+        claimed = np.where(size > _ALIKE, np.clip(np.clip(lean + 0.5, 0.0, 1.0) * part, 0.0, _MOST_CLAIMED), 0.0)
         found = np.rint(255.0 * claimed).astype(np.uint8)
         out[i] = np.where(rim, np.maximum(matte, found), matte)
     return out
@@ -188,20 +188,20 @@ def _complete(plate: Float, away: Float, shown: Mask, person: Float, error: Floa
         return span_holes(plate, shown)
     guess = span_holes(plate, sure)
     off = plate - guess
-    share, pure, size = _mixture(off, person - guess)
-    trace = np.where(share > 0, pure, 0.0) * np.clip(1.5 - away, 0.0, 1.0)
+    share, lean, size = _mixture(off, person - guess)
+    trace = np.where(share > 0, np.clip(lean, 0.0, 1.0), 0.0) * np.clip(1.5 - away, 0.0, 1.0)
     alike = _ALIKE + _GUESS_ERRORS * error * (1.0 - _TRACE * trace)
     # Not all at once: a threshold would draw a line of its own.
     t = np.clip((size - alike) / alike, 0.0, 1.0)
-    foreign = np.where(sure, 0.0, pure * t * t * (3 - 2 * t)).astype(np.float32)[..., None]
+    foreign = np.where(sure, 0.0, np.clip(lean + 1.0, 0.0, 1.0) * t * t * (3 - 2 * t)).astype(np.float32)[..., None]
     return span_holes((plate - foreign * off).astype(np.float32), sure | shown)
 
 
 def _mixture(off: Float, towards: Float) -> tuple[Float, Float, Float]:
-    """Return how much of the person a colour holds that is off the background's: share, purity, size of the difference.
+    """Return how much of the person a colour holds that is off the background's: share, lean, size of the difference.
 
     A mixture lies on the line between both colours; what the room has there lies anywhere. Share is negative beyond
-    the background, purity 1 on the line and 0 where most of the difference points away from it.
+    the background; lean is 1 on the line, 0 where half of the difference points away from it, and down to -1.
 
     Shapes:
         off, towards: (R, R, 3), from the background's colour. returns: (R, R) each.
@@ -209,8 +209,7 @@ def _mixture(off: Float, towards: Float) -> tuple[Float, Float, Float]:
     size = furthest(off)
     share = (off * towards).sum(-1) / ((towards**2).sum(-1) + 3 * _ALIKE**2)
     rest = furthest(off - share[..., None] * towards)
-    pure = np.clip(1.5 - 2.0 * rest / (size + 1e-3), 0.0, 1.0)
-    return share.astype(np.float32), pure.astype(np.float32), size
+    return share.astype(np.float32), (1.0 - 2.0 * rest / (size + 1e-3)).astype(np.float32), size
 
 
 def _guess_error(own: Float, matte: Float) -> Float:
