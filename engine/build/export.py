@@ -47,8 +47,8 @@ HALVES = ("model.sketch", "model.finish")  # modules whose convolutions may run 
 
 def cache_names(config: WarpModelConfig) -> tuple[str, ...]:
     """Return the names of the encoded source set's tensors, in graph order (`rgba` is the encoder's own input)."""
-    names = ("rest_frame", "key", "rest", "deform", "pose", "scale", "exact")
-    return (*names, "value", "fine", "origin") if config.decoder else names
+    names = ("rest_frame", "key", "rest", "deform", "pose", "scale", "origin", "exact")
+    return (*names, "value", "fine") if config.decoder else names
 
 
 class EncodeGraph(nn.Module):

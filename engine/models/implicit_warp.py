@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from engine.models.attention_warp import AttentionWarp, PickedSources
 from engine.models.config import SIZES, WarpModelConfig
 from engine.models.landmark_correction import LandmarkCorrection
-from engine.models.landmark_field import FIELD_MAPS, Field, LandmarkField, rest_frame
+from engine.models.landmark_field import FIELD_MAPS, Field, LandmarkField
 from engine.models.layers import dense_sample, take
 from engine.models.networks import AppearanceEncoder, KeypointEncoder, PortraitFinish, PortraitSketch
 
@@ -35,9 +35,10 @@ class SourceCache(NamedTuple):
     """A source set, encoded.
 
     rest_frame: (B, 3). key: (B, N, L, 4), L = M / key_stride²; without geometry (B, N, L, d). rest: (B, N, 3, T, T).
-    deform: (B, N, P, 3). pose: (B, N, 9). scale: (B, N). exact: (B, N, Q, 2), places of the corrected landmarks.
+    deform: (B, N, P, 3). pose: (B, N, 9). scale: (B, N). origin: (B, N, 2), places of the heads. exact: (B, N,
+    Q, 2), places of the corrected landmarks.
     rgba: (B, N, 4, R, R). With a decoder: value: (B, N, L, V). fine: (B, N, 2w + 4, R/4, R/4), features and small
-    pixels. origin: (B, N, 2), places of the heads.
+    pixels.
     """
 
     rest_frame: Tensor
@@ -46,11 +47,11 @@ class SourceCache(NamedTuple):
     deform: Tensor
     pose: Tensor
     scale: Tensor
+    origin: Tensor
     exact: Tensor
     rgba: Tensor
     value: Tensor | None = None
     fine: Tensor | None = None
-    origin: Tensor | None = None
 
 
 class ImplicitWarp(nn.Module):
@@ -91,14 +92,14 @@ class ImplicitWarp(nn.Module):
         """
         b, n = rgba.shape[:2]
         t = self.config.tokens
-        frame = rest_frame(keypoints, self.field.solver)
+        frame = self.field.rest_frame(keypoints)
         each = frame[:, None].expand(-1, n, -1).flatten(0, 1)
         field = self.field(keypoints.flatten(0, 1), each)
 
         def split(x: Tensor) -> Tensor:
             return x.reshape(b, n, *x.shape[1:])
 
-        learned = value = fine = origin = None
+        learned = value = fine = None
         if self.config.decoder:
             flat = rgba.flatten(0, 1)
             features, fine = self.appearance(flat)
@@ -108,7 +109,6 @@ class ImplicitWarp(nn.Module):
             value = torch.cat([features.flatten(2).transpose(1, 2), small, field.rest], -1)
             small = F.avg_pool2d(flat, 4)
             value, fine = split(self.attention.thin(value)), split(torch.cat([fine, small.to(fine.dtype)], 1))
-            origin = split(field.origin)
         rest = field.rest.transpose(1, 2).reshape(b * n, 3, t, t)
         key = self.attention.make_key(field, learned)
         return SourceCache(
@@ -118,11 +118,11 @@ class ImplicitWarp(nn.Module):
             deform=split(field.deform),
             pose=split(field.pose),
             scale=split(field.scale),
+            origin=split(field.origin),
             exact=keypoints.float().index_select(2, self.correction.index)[..., :2],
             rgba=rgba,
             value=value,
             fine=fine,
-            origin=origin,
         )
 
     def animate(
@@ -144,14 +144,15 @@ class ImplicitWarp(nn.Module):
         Returns:
             rgba (B, 4, R, R), and the warped pixels alone (B, 4, R, R).
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.attention.frozen):
-            field = self.field(keypoints, cache.rest_frame)
         if pick is None:
             pick = torch.arange(cache.key.shape[1], device=keypoints.device).expand(keypoints.shape[0], -1)
-        pose = take(cache.pose, pick)
+        pose, scale, origin = take(cache.pose, pick), take(cache.scale, pick), take(cache.origin, pick)
         if log_stage is None:
-            gap = (field.pose[:, None] - pose).square().sum(-1)
+            gap = (self.field.pose(keypoints)[:, None] - pose).square().sum(-1)
             log_stage = torch.log_softmax(-self.attention.pose_gain.square() * 10 * gap, -1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.attention.frozen):
+            shown = _shown_head(log_stage, pose, scale, origin)
+            field = self.field(keypoints, cache.rest_frame, shown)
         if log_face is None:
             log_face = torch.zeros_like(log_stage)
         decoder = self.config.decoder
@@ -162,7 +163,7 @@ class ImplicitWarp(nn.Module):
             take(cache.rest, pick),
             take(cache.deform, pick),
             pose,
-            take(cache.scale, pick),
+            scale,
             take(cache.value, pick) if cache.value is not None else None,
             log_stage,
             log_face,
@@ -177,10 +178,9 @@ class ImplicitWarp(nn.Module):
             pixels = dense_sample(rgba, flow, warp.weight)
             return pixels, pixels
         assert cache.fine is not None
-        assert cache.origin is not None
         assert warp.moved is not None
         assert maps is not None
-        context = _context(field, picked, take(cache.origin, pick))
+        context = _context(field, picked, origin)
         free_places = free_colours = torch.ones_like(maps[:, :1])
         if self.config.geometry:
             features = field.near @ (self.attention.importance > 1).to(field.near.dtype)[:, None]
@@ -205,18 +205,19 @@ class ImplicitWarp(nn.Module):
         Args:
             keypoints: (B, P, 3). source_keypoints: (B, N, P, 3), of the whole set. Others as `animate`.
         """
-        frame = rest_frame(source_keypoints, self.field.solver)
-        field = self.field(keypoints, frame)
+        frame = self.field.rest_frame(source_keypoints)
         (b, k), t = pick.shape, self.config.tokens
         chosen = take(source_keypoints, pick).flatten(0, 1)
         each = self.field(chosen, frame[:, None].expand(-1, k, -1).flatten(0, 1))
+        pose, scale, origin = (x.reshape(b, k, *x.shape[1:]) for x in (each.pose, each.scale, each.origin))
+        field = self.field(keypoints, frame, _shown_head(log_stage, pose, scale, origin))
         key = self.attention.make_key(each, None)
         picked = PickedSources(
             key.reshape(b, k, *key.shape[1:]),
             each.rest.transpose(1, 2).reshape(b, k, 3, t, t),
             each.deform.reshape(b, k, *each.deform.shape[1:]),
-            each.pose.reshape(b, k, -1),
-            each.scale.reshape(b, k),
+            pose,
+            scale,
             None,
             log_stage,
             log_face,
@@ -226,6 +227,13 @@ class ImplicitWarp(nn.Module):
     def forward(self, rgba: Tensor, source_keypoints: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and animate in one call, as training does."""
         return self.animate(keypoints, self.encode_sources(rgba, source_keypoints))
+
+
+def _shown_head(log_stage: Tensor, pose: Tensor, scale: Tensor, origin: Tensor) -> Tensor:
+    """Head map of the pictures that draw the stage, (B, 4, 3), its origin without depth."""
+    linear = pose.unflatten(-1, (3, 3)) * scale[..., None, None]
+    heads = torch.cat([linear, F.pad(origin, (0, 1))[:, :, None]], 2)  # (B, K, 4, 3)
+    return (torch.softmax(log_stage, -1)[..., None, None] * heads).sum(1)
 
 
 def _context(field: Field, picked: PickedSources, origin: Tensor) -> Tensor:
