@@ -21,7 +21,7 @@ from engine.errors import ConsentMissing, SourceError
 from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS, CoverageMap, map_coverage
 from engine.sets.draft import SetDraft
 from engine.sets.leave_one_out import Rebuilt, leave_one_out
-from engine.sets.person import SAME_PERSON_BELOW, identity_of, person_distance
+from engine.sets.person import SAME_PERSON_BELOW, compare_person, likeness_of
 from engine.sets.poses import Face, describe_pose, read_face
 from engine.sets.quality import BLURRED, blur_of, near_duplicates
 from engine.sources.analysis import AnalysedPicture
@@ -54,7 +54,7 @@ class Verdict:
     """One picture. words: what it shows. issues: what is wrong with it. blur: 0 sharp to 1. rebuilt: from the others.
 
     portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: see
-    `engine.sets.person.person_distance`; NaN for fewer than three pictures.
+    `engine.sets.person.Unlikeness.total`; NaN for fewer than three pictures.
     """
 
     file: str
@@ -250,7 +250,7 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
     """What can be said of the pictures together; adds it to their verdicts."""
     faces = [read_face(image.keypoints) for image in source_set.images]
     coverage = map_coverage(faces)
-    identities = [identity_of(image.keypoints) for image in source_set.images]
+    people = [likeness_of(image) for image in source_set.images]
     tones = [skin_tone(image) for image in source_set.images]
     more: dict[str, list[Issue]] = {file: [] for file in covered}
     for first, second in near_duplicates(source_set.images):
@@ -258,13 +258,14 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
             Issue("duplicate", f"It shows the same as {covered[first]}: switch one of the two off.")
         )
     for index, file in enumerate(covered):
-        person = person_distance(identities, index)
-        if person > SAME_PERSON_BELOW:
+        person = compare_person(people, index)
+        if person.total > SAME_PERSON_BELOW and not source_set.drawn:  # measured on faces a tracker finds
             more[file].append(
                 Issue(
                     "other_person",
-                    f"Its face is built differently ({person:.2f}, one person varies below {SAME_PERSON_BELOW:g}): "
-                    "does it show somebody else, or through another lens?",
+                    f"It looks like somebody else ({person.total:.2f}, of it {person.colours:.2f} by colours of skin "
+                    f"and hair; one person stays below {SAME_PERSON_BELOW:g}): does it show another person, or the "
+                    "same one through another lens, in other light or with a hat?",
                 )
             )
         if light_distance(tones[0], tones[index]) > _OTHER_LIGHT:
@@ -275,7 +276,7 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
             old,
             words=words,
             issues=(*old.issues, *more[file]),
-            person=person,
+            person=person.total,
             portrait=source_set.images[index].rgb,
         )
     return coverage
