@@ -48,7 +48,7 @@ __all__ = [
     "stable_shape",
 ]
 
-SAME_PERSON_BELOW = 2.25  # `Unlikeness.total`
+SAME_PERSON_BELOW = 2.3  # `Unlikeness.total`
 _TURNED = 0.3  # taken off the build for each 20° of yaw beyond 15°, or 15° of pitch beyond 12°
 _SKIN, _HAIR = 2.0, 0.5  # weight of the colours beside the build
 _BRIGHTNESS = 0.1  # of brightness beside hue: it changes with every lamp
