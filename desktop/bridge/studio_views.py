@@ -23,8 +23,8 @@ from engine.sources.guides import GuidePoints
 from engine.sources.manifest import Crop
 
 if TYPE_CHECKING:  # they pull the engine's libraries, which a window that opens does not wait for
-    from engine.sets.judge import SetReport, Verdict
     from engine.sets.leave_one_out import Rebuilt
+    from engine.sets.report import SetReport, Verdict
 
 __all__ = [
     "EXPRESSIONS",

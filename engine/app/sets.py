@@ -12,9 +12,10 @@ from engine.capture import open_camera
 from engine.sets.capture import CoachedCapture, run_session
 from engine.sets.coach import CaptureCoach
 from engine.sets.draft import SetDraft
-from engine.sets.judge import SetReport, analyse_draft, judge_draft
+from engine.sets.judge import analyse_draft, judge_draft
 from engine.sets.make import Instruments
 from engine.sets.poses import read_face
+from engine.sets.report import SetReport
 from engine.sources.analysis import AnalysedPicture
 from engine.track.face_mesh import FaceMeshTracker
 from engine.warp import open_warper

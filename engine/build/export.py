@@ -119,7 +119,12 @@ def example_inputs(config: WarpModelConfig, *, sources: int, picked: int, seed: 
 
 
 def export_model(
-    model: ImplicitWarp, folder: Path, *, card: str = "", note: dict[str, object] | None = None
+    model: ImplicitWarp,
+    folder: Path,
+    *,
+    card: str = "",
+    note: dict[str, object] | None = None,
+    shares: bool = True,
 ) -> dict[str, Any]:
     """Write both graphs and the manifest; return the manifest.
 
@@ -128,6 +133,7 @@ def export_model(
         folder: created if missing; files are replaced.
         card: text of card.md, or nothing to leave the file alone.
         note: training facts to keep beside the shapes.
+        shares: with the graph of the heat map, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = model.config
@@ -163,7 +169,7 @@ def export_model(
         ["portrait"],
         shapes,
     )
-    files = ["encode.onnx", "animate.onnx", *([SHARES_GRAPH] if export_shares(model, folder) else [])]
+    files = ["encode.onnx", "animate.onnx", *([SHARES_GRAPH] if shares and export_shares(model, folder) else [])]
     manifest: dict[str, Any] = {
         "format": MANIFEST_FORMAT,
         "model": "implicit_warp",

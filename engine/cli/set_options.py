@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from engine.consent import Consent
     from engine.sets.draft import SetDraft
-    from engine.sets.judge import SetReport
+    from engine.sets.report import SetReport
 
 __all__ = [
     "AuthorOption",

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from engine.sets.coach import CaptureCoach
     from engine.sets.coverage import map_coverage
     from engine.sets.draft import DraftHistory, SetDraft, open_draft
-    from engine.sets.judge import SetReport, judge_draft
+    from engine.sets.judge import judge_draft
     from engine.sets.make import add_files, new_draft
     from engine.sets.picker import pick_frames
+    from engine.sets.report import SetReport
     from engine.sets.save import save_draft
     from engine.sets.share import export_set, import_set
 

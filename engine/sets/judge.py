@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.consent import require_consent
 from engine.errors import ConsentMissing, SourceError
-from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS, CoverageMap, map_coverage
+from engine.sets.coverage import CoverageMap, map_coverage
 from engine.sets.draft import SetDraft
 from engine.sets.leave_one_out import Rebuilt, leave_one_out
-from engine.sets.person import SAME_PERSON_BELOW, identity_of, person_distance
-from engine.sets.poses import Face, describe_pose, read_face
+from engine.sets.person import SAME_PERSON_BELOW, compare_person, likeness_of
+from engine.sets.poses import describe_pose, read_face
 from engine.sets.quality import BLURRED, blur_of, near_duplicates
+from engine.sets.report import Issue, SetReport, Verdict
 from engine.sources.analysis import AnalysedPicture
 from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import light_distance, skin_tone
@@ -32,99 +31,13 @@ from engine.sources.source_set import SetContents, analyse_entry, assemble, rest
 from engine.types import MAX_SOURCES, SourceSet
 from engine.warp.warper import Warper
 
-__all__ = ["Issue", "SetReport", "Verdict", "analyse_draft", "judge_draft", "load_draft"]
+__all__ = ["analyse_draft", "judge_draft", "load_draft"]
 
 Advance = Callable[[int, int | None], None]
 
 _OTHER_LIGHT = 14.0  # L*a*b* units between two skins that the eye sees at once
 _REDUNDANT_DB, _LOST_DB = 33.0, 19.0  # faces rebuilt so well say nothing new; so badly, the others do not know them
 _SMALL_FACE_PX = 110.0  # landmark height below which a 256 px portrait is enlarged
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """Something about one picture. key: for programs. sentence: what, and what to do."""
-
-    key: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """One picture. words: what it shows. issues: what is wrong with it. blur: 0 sharp to 1. rebuilt: from the others.
-
-    portrait: (R, R, 3) uint8 as the model sees it, None where it cannot be used. person: see
-    `engine.sets.person.person_distance`; NaN for fewer than three pictures.
-    """
-
-    file: str
-    enabled: bool
-    words: tuple[str, ...] = ()
-    issues: tuple[Issue, ...] = ()
-    blur: float = float("nan")
-    person: float = float("nan")
-    portrait: NDArray[np.uint8] | None = None
-    face: Face | None = None
-    rebuilt: Rebuilt | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SetReport:
-    """What was found. coverage: over the enabled pictures with a face, in the order of `covered`; None without any.
-
-    advice: sentences, the most important first. source_set: as the engine would load it; None where it cannot.
-    """
-
-    name: str
-    verdicts: tuple[Verdict, ...]
-    covered: tuple[str, ...]
-    coverage: CoverageMap | None
-    advice: tuple[str, ...]
-    consent: str
-    consent_problem: str
-    source_set: SourceSet | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for `--json`."""
-        coverage: dict[str, Any] = {}
-        if self.coverage is not None:
-            cover = self.coverage
-            coverage = {
-                "score": round(cover.score, 3),
-                "yaw_deg": [round(v, 1) for v in cover.yaw_deg],
-                "pitch_deg": [round(v, 1) for v in cover.pitch_deg],
-                "heads": {
-                    row: {c: [self.covered[i] for i in cell] for c, cell in zip(YAW_COLUMNS, cells, strict=True)}
-                    for row, cells in zip(PITCH_ROWS, cover.heads, strict=True)
-                },
-                "shown": {key: [self.covered[i] for i in which] for key, which in cover.shown.items()},
-                "holes": [{"key": hole.key, "sentence": hole.sentence, "ask": hole.ask} for hole in cover.holes],
-            }
-        return {
-            "name": self.name,
-            "consent": self.consent,
-            "consent_problem": self.consent_problem,
-            "coverage": coverage,
-            "advice": list(self.advice),
-            "pictures": [_picture_dict(verdict) for verdict in self.verdicts],
-        }
-
-
-def _picture_dict(verdict: Verdict) -> dict[str, Any]:
-    rebuilt = verdict.rebuilt
-    return {
-        "file": verdict.file,
-        "enabled": verdict.enabled,
-        "shows": list(verdict.words),
-        "issues": [{"key": issue.key, "sentence": issue.sentence} for issue in verdict.issues],
-        "blur": _number(verdict.blur),
-        "person": _number(verdict.person),
-        "rebuilt_face_db": None if rebuilt is None else _number(rebuilt.psnr_face_db),
-    }
-
-
-def _number(value: float) -> float | None:
-    return round(value, 3) if np.isfinite(value) else None
 
 
 def analyse_draft(
@@ -250,7 +163,7 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
     """What can be said of the pictures together; adds it to their verdicts."""
     faces = [read_face(image.keypoints) for image in source_set.images]
     coverage = map_coverage(faces)
-    identities = [identity_of(image.keypoints) for image in source_set.images]
+    people = [likeness_of(image) for image in source_set.images]
     tones = [skin_tone(image) for image in source_set.images]
     more: dict[str, list[Issue]] = {file: [] for file in covered}
     for first, second in near_duplicates(source_set.images):
@@ -258,13 +171,14 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
             Issue("duplicate", f"It shows the same as {covered[first]}: switch one of the two off.")
         )
     for index, file in enumerate(covered):
-        person = person_distance(identities, index)
-        if person > SAME_PERSON_BELOW:
+        person = compare_person(people, index)
+        if person.total > SAME_PERSON_BELOW and not source_set.drawn:  # measured on faces a tracker finds
             more[file].append(
                 Issue(
                     "other_person",
-                    f"Its face is built differently ({person:.2f}, one person varies below {SAME_PERSON_BELOW:g}): "
-                    "does it show somebody else, or through another lens?",
+                    f"It looks like somebody else ({person.total:.2f}, of it {person.colours:.2f} by colours of skin "
+                    f"and hair; one person stays below {SAME_PERSON_BELOW:g}): does it show another person, or the "
+                    "same one through another lens, in other light or with a hat?",
                 )
             )
         if light_distance(tones[0], tones[index]) > _OTHER_LIGHT:
@@ -275,7 +189,7 @@ def _compare(source_set: SourceSet, covered: tuple[str, ...], verdicts: dict[str
             old,
             words=words,
             issues=(*old.issues, *more[file]),
-            person=person,
+            person=person.total,
             portrait=source_set.images[index].rgb,
         )
     return coverage

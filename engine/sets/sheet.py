@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.errors import OutputUnwritable
 from engine.sets.coverage import PITCH_ROWS, YAW_COLUMNS
-from engine.sets.judge import SetReport, Verdict
+from engine.sets.report import SetReport, Verdict
 from engine.warp.heat import PALETTE
 
 __all__ = ["draw_set_sheet", "write_set_sheet"]

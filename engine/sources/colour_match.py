@@ -23,7 +23,7 @@ from engine.geometry import to_px
 from engine.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS, RIGHT_BROW, RIGHT_EYE
 from engine.types import SourceImage, freeze
 
-__all__ = ["SkinTone", "light_distance", "match_colours", "skin_tone"]
+__all__ = ["SkinTone", "light_distance", "match_colours", "skin_mask", "skin_tone"]
 
 _GAIN = (0.7, 1.4)  # of the spread of lightness
 _MOST_LIGHT, _MOST_COLOUR = 30.0, 18.0  # L*, a*, b* units by which a picture may be moved
@@ -40,7 +40,7 @@ class SkinTone(NamedTuple):
 def skin_tone(image: SourceImage) -> SkinTone:
     """Measure the skin of a portrait."""
     lab = _to_lab(image.rgb)
-    skin = lab[_skin(image)]
+    skin = lab[skin_mask(image)]
     # The middle of the distribution: highlights and cast shadows are no colour of the skin.
     lightness = skin[:, 0]
     middle = skin[(lightness >= np.quantile(lightness, 0.1)) & (lightness <= np.quantile(lightness, 0.9))]
@@ -76,7 +76,7 @@ def _to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB), np.float32)
 
 
-def _skin(image: SourceImage) -> NDArray[np.bool_]:
+def skin_mask(image: SourceImage) -> NDArray[np.bool_]:
     """Return the face without eyes, brows and mouth, (R, R) bool; the whole face where nothing else is left."""
     side = image.rgb.shape[0]
     xy = to_px(image.keypoints[:, :2], side_px=side)

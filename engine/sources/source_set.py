@@ -16,7 +16,8 @@ from engine.sources.base import SourceAnalyser
 from engine.sources.colour_match import match_colours
 from engine.sources.framing import SquareBox, choose_boxes, frame_picture
 from engine.sources.guides import GuidePoints
-from engine.sources.manifest import PictureEntry, SetManifest, parse_manifest
+from engine.sources.manifest import PictureEntry, SetManifest
+from engine.sources.manifest_reader import parse_manifest
 from engine.sources.ordering import order_pictures
 from engine.sources.picture import PICTURE_SUFFIXES, decode_picture
 from engine.sources.store import SET_FILE, LooseStore, SetStore, open_store

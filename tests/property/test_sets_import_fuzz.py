@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from engine.errors import SourceError
 from engine.sets.share import read_foreign
-from engine.sources.manifest import dump_manifest, parse_manifest
+from engine.sources.manifest import dump_manifest
+from engine.sources.manifest_reader import parse_manifest
 from tests.helpers.mutants import make_zip, seed_pictures
 
 ROOT = Path(__file__).resolve().parents[2]

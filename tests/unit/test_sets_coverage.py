@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.cv import cv2
 from engine.sets.coverage import PITCH_ROWS, TARGETS, YAW_COLUMNS, map_coverage
+from engine.sets.person import SAME_PERSON_BELOW, compare_person, likeness_of
 from engine.sets.poses import Face, calmest, describe_pose, neutral_of, read_face
 from engine.sets.quality import BLURRED, blur_of, near_duplicates
 from engine.sources import load_source_set
@@ -145,3 +148,21 @@ def test_the_palette_has_sixteen_different_colours() -> None:
     assert len({tuple(colour) for colour in PALETTE}) == 16
     gaps = np.linalg.norm(PALETTE[:, None].astype(float) - PALETTE[None], axis=-1) + np.eye(16) * 999
     assert gaps.min() > 35
+
+
+def test_a_stranger_is_told_and_nobody_of_the_set_is() -> None:
+    jun, otto = ([likeness_of(image) for image in load_source_set(find_source_set(n)).images] for n in ("jun", "otto"))
+    for person in (jun, otto):
+        assert max(compare_person(person, i).total for i in range(len(person))) < SAME_PERSON_BELOW
+    for stranger in otto:
+        verdict = compare_person([*jun[:7], stranger], 7)
+        assert verdict.total > SAME_PERSON_BELOW
+        assert verdict.total == pytest.approx(verdict.build + verdict.colours)
+    assert np.isnan(compare_person(jun[:2], 0).total)
+
+
+def test_another_exposure_is_no_other_person() -> None:
+    images = load_source_set(find_source_set("otto")).images
+    darker = replace(images[2], rgb=(images[2].rgb * 0.72).astype(np.uint8))
+    people = [likeness_of(image) for image in (*images[:2], darker, *images[3:])]
+    assert compare_person(people, 2).total < SAME_PERSON_BELOW

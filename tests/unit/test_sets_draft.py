@@ -13,7 +13,8 @@ from engine.errors import DiskFull, OutputUnwritable, SourceSetExists, SourceSet
 from engine.sets.draft import DraftHistory, SetDraft, open_draft, set_name, tidy_name
 from engine.sets.make import new_draft
 from engine.sets.save import save_draft
-from engine.sources.manifest import Crop, PictureEntry, SetManifest, dump_manifest, parse_manifest
+from engine.sources.manifest import Crop, PictureEntry, SetManifest, dump_manifest
+from engine.sources.manifest_reader import parse_manifest
 from tests.helpers.source_faces import picture_bytes, portrait_rgb
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import SourceSetInvalid
-from engine.sources.manifest import parse_manifest, suggest
+from engine.sources.manifest import suggest
+from engine.sources.manifest_reader import parse_manifest
 
 FULL = """
 format = 1
