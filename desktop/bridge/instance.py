@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from engine.locks import ProcessLock, holder_of
 
 __all__ = ["AlreadyRunning", "Instance", "claim"]
 
+_log = logging.getLogger(__name__)
 _ANSWER_S = 5.0  # a window that is just being made answers when it is there
 _LOOK_S = 0.02
 
@@ -45,8 +47,12 @@ class Instance(QObject):
         self._lock: ProcessLock | None = None
         self._watcher: QFileSystemWatcher | None = None
         self._ring: Callable[[], None] = lambda: None
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        try:
             self._lock = ProcessLock(_lock(folder))
+        except BlockingIOError:
+            raise
+        except OSError as error:  # no room, no rights, a file system without locks
+            _log.info("A second window would not be noticed: %s", error)
 
     def on_ring(self, ring: Callable[[], None]) -> None:
         """Call `ring` whenever somebody starts a second window, and tell that one so."""
