@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from engine.warp.inbetween import Between, blend_pictures
+from engine.warp.flow import find_flow, flows_to_moment, moved_by
+from engine.warp.inbetween import Between, _pair_of, blend_pictures
 from tests.helpers.source_faces import make_keypoints
 
 SIDE = 96
@@ -58,3 +60,57 @@ def test_each_picture_gives_the_side_it_sees() -> None:
     left, right = row[40], row[56]
     assert right[0] > right[2] + 60
     assert left[2] > left[0] + 60
+
+
+def scene(head_x: float, *, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """A head before still, patterned shoulders: the person, (SIDE, SIDE, 4), and the person before a wall."""
+    rng = np.random.default_rng(seed)
+    coat = cv2.GaussianBlur(rng.uniform(0, 255, (SIDE, SIDE, 3)).astype(np.float32), (0, 0), 2.0)
+    coat = np.clip((coat - coat.mean()) * 4 + 128, 0, 255)
+    rgba = person(head_x, (200, 150, 120), radius=20)
+    rgba[72:, :, :3], rgba[72:, :, 3] = coat[72:], 255
+    cover = rgba[..., 3:] / 255.0
+    return rgba, np.rint(rgba[..., :3] * cover + GROUND * (1 - cover)).astype(np.uint8)
+
+
+def dragged(rgba: np.ndarray, by_px: int) -> np.ndarray:
+    """What the warp makes of a scene: the whole person moves, shoulders too."""
+    return np.roll(rgba, by_px, axis=1)
+
+
+def test_shoulders_that_both_pictures_show_still_stay_still() -> None:
+    (first, shown_first), (second, shown_second) = scene(42), scene(54)
+    pair = _pair_of((first, second), (shown_first, shown_second))
+    assert pair.trust > 0.5
+    # The warp drags the shoulders along with the head, one picture's further than the other's.
+    warped = dragged(first, 6), dragged(second, -2)
+    alone = blend_pictures(*warped, moment(0.5), ground=GROUND)
+    found = blend_pictures(*warped, moment(0.5), ground=GROUND, pair=pair)
+    still = np.s_[80:, 10:-10, :3]
+    off = [np.abs(picture[still].astype(float) - first[still]).mean() for picture in (alone, found)]
+    assert off[1] < 2.0
+    assert off[0] > 5 * off[1]
+    assert blend_pictures(*warped, moment(0.0), ground=GROUND, pair=pair) is warped[0]
+
+
+def test_pictures_of_different_scenes_are_left_to_the_warp() -> None:
+    (first, shown_first), (second, _) = scene(42), scene(54, seed=9)
+    rng = np.random.default_rng(5)
+    elsewhere = cv2.resize(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8), (SIDE, SIDE))
+    pair = _pair_of((first, second), (shown_first, elsewhere))
+    assert pair.trust == 0.0
+    warped = dragged(first, 6), dragged(second, -2)
+    np.testing.assert_array_equal(
+        blend_pictures(*warped, moment(0.5), ground=GROUND, pair=pair),
+        blend_pictures(*warped, moment(0.5), ground=GROUND),
+    )
+
+
+def test_flow_to_the_moment_meets_half_way() -> None:
+    (_, first), (_, second) = scene(44), scene(52)
+    flows = flows_to_moment((first, second), 0.5)
+    moved = [moved_by(picture.astype(np.float32), flow) for picture, flow in zip((first, second), flows, strict=True)]
+    head = np.s_[38:58, 40:56]
+    assert np.abs(moved[0][head] - moved[1][head]).mean() < 3.0
+    known = flows_to_moment((first, second), 0.5, first_look=(find_flow(first, second), find_flow(second, first)))
+    np.testing.assert_array_equal(known, flows)
