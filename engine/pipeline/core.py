@@ -191,8 +191,6 @@ class Pipeline:
         self._render.stop()
         self._frames.close(discard=True)
         self._feed.interrupt()
-        for worker in self._sets.workers:
-            worker.stop()
         for worker in (self._capture, self._render, *self._sets.workers):
             self._join(worker)
         self._outlets.finish()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from engine.memory import trim_heap
@@ -15,7 +16,7 @@ from engine.worker import Worker
 
 __all__ = ["SetChanger"]
 
-_LOOK_S, _LOOKS = 0.1, 50
+_log = logging.getLogger(__name__)
 
 
 class SetChanger:
@@ -47,22 +48,24 @@ class SetChanger:
                 self._loop.command(load)
                 return
             prepared = renderer.prepare(source_set)
-            switched = threading.Event()
 
             def use(renderer: Renderer) -> None:
-                try:
-                    self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
-                    renderer.use(prepared)
-                finally:
-                    switched.set()
+                self._clearance.let_set(source_set)  # a sink that asks for consent may have come meanwhile
+                renderer.use(prepared)
+                # What was shown is free now.
+                self._begin(Worker("tidy", lambda _stopping: trim_heap(), on_error=_log_error))
 
             if mine == self._newest and not stopping.is_set():
                 self._loop.command(use)
-                for _ in range(_LOOKS):  # what was shown before is freed then, and not sooner
-                    if switched.wait(_LOOK_S) or stopping.is_set():
-                        break
-            trim_heap()
 
         worker = Worker("prepare", prepare, on_error=lambda error: self._status.warn("source set", error))
-        self.workers = [*(one for one in self.workers if one.alive), worker]
-        worker.start()
+        self._begin(worker)
+
+    def _begin(self, worker: Worker) -> None:
+        with self._lock:
+            self.workers = [*(one for one in self.workers if one.alive), worker]
+            worker.start()
+
+
+def _log_error(error: BaseException) -> None:
+    _log.debug("Free memory was not returned: %s", error)

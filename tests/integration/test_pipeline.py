@@ -41,7 +41,7 @@ from engine.events import (
     TrackingRecovered,
     Warned,
 )
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, sets
 from engine.renderer import WAITING, Renderer
 from engine.sinks.base import BaseSink
 from engine.sinks.memory import MemorySink
@@ -600,7 +600,9 @@ def test_the_panic_key_held_from_the_start() -> None:
     assert all(np.array_equal(f.rgb, holding_card(SIZE_WH, "Back in a moment").rgb) for f in sink.frames)
 
 
-def test_another_character_is_switched_to_between_two_frames() -> None:
+def test_another_character_is_switched_to_between_two_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned = threading.Event()
+    monkeypatch.setattr(sets, "return_free_memory", returned.set)
     sink, camera, warper = MemorySink(), ScriptedCamera(driving_frame(0)), ScriptedWarper()
     pipeline = _pipeline(camera, sink, renderer=lambda: make_renderer(warper=warper))
     watcher = _Watcher(pipeline)
@@ -613,6 +615,7 @@ def test_another_character_is_switched_to_between_two_frames() -> None:
     camera.put(driving_frame(1))
     ready = watcher.until(lambda event: isinstance(event, SourceSetReady))
     assert ready.name == "otto"
+    assert returned.wait(_LONG_S), "what was shown before is given back"
     pipeline.stop()
     assert warper.used == ["otto"]
 

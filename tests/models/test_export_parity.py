@@ -114,11 +114,11 @@ def test_the_heat_maps_graph_is_the_attention_of_the_shipped_weights(name: str) 
     check_shares(load_manifest(name))
 
 
-def test_the_heat_maps_graph_of_a_fresh_export(trained_like: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_shares(manifest_of(trained_like, monkeypatch))
-    operators = {node.op_type for node in onnx.load(trained_like / SHARES_GRAPH).graph.node}
+def test_the_heat_maps_graph_of_a_fresh_export(small_folder: Path, small_model: ModelManifest) -> None:
+    check_shares(small_model)
+    operators = {node.op_type for node in onnx.load(small_folder / SHARES_GRAPH).graph.node}
     assert operators <= ALLOWED_OPERATORS
-    assert b"site-packages" not in (trained_like / SHARES_GRAPH).read_bytes()
+    assert b"site-packages" not in (small_folder / SHARES_GRAPH).read_bytes()
 
 
 @pytest.mark.parametrize("name", list_models())
