@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,30 +18,26 @@ from engine.build.calibration import RecordedFrame, feeds_of, record_frames
 from engine.build.int8 import Judged, judge, open_precisions, quantise, require_worth
 from engine.errors import PrecisionLost
 from engine.runtime import manifest as manifests
-from engine.runtime.manifest import INT8_GRAPH, ModelManifest, load_manifest
+from engine.runtime.manifest import ModelManifest, load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
 from tests.helpers.gpu_checks import frame, source_set
+from tests.helpers.small_export import load_small
 
 pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
-def decoded(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
-    """The shipped model with a decoder, in a folder of its own, without an int8 graph."""
+def decoded(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
+    """A model with a decoder in a folder of its own, without an int8 graph."""
     folder = tmp_path_factory.mktemp("assets") / "models" / "small"
-    shutil.copytree(load_manifest("lite-trained").folder, folder)
-    facts = json.loads((folder / "manifest.json").read_text())
-    facts["files"].pop(INT8_GRAPH, None)
-    (folder / "manifest.json").write_text(json.dumps(facts))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifests, "asset_root", lambda: folder.parents[1])
-        return load_manifest("small")
+    shutil.copytree(small_folder, folder)
+    return load_small(folder)
 
 
 @pytest.fixture(scope="module")
 def frames(decoded: ModelManifest) -> list[RecordedFrame]:
     runner = OpenVinoRunner(decoded, precision="fp32")
-    sources = runner.encode(*source_set(3, seed=5))
+    sources = runner.encode(*source_set(3, side_px=decoded.side_px, seed=5))
     return [RecordedFrame(sources, frame(0.05 * step, 2)) for step in range(3)]
 
 
