@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from engine.cv import cv2
 from engine.watermark.carriers import HIGHEST, REFERENCE_SIDE_PX, TILE_PX, carriers
 from engine.watermark.payload import CODED_BITS, PAYLOAD_BITS, PRODUCT_ID, Payload, decode, encode
+from engine.watermark.whitening import whitened
 
 __all__ = ["LEAST_SIDE_PX", "TRACE", "Guess", "Imprint", "best_guess", "judge", "read_imprint"]
 
@@ -136,32 +137,10 @@ def judge(guess: Guess) -> Imprint | None:
 
 
 def _average(pictures: Sequence[NDArray[np.uint8]], side_px: int) -> NDArray[np.float32]:
-    total = _whitened(pictures[0], side_px)
+    total = whitened(pictures[0], side_px)
     for picture in pictures[1:]:
-        total += _whitened(picture, side_px)
+        total += whitened(picture, side_px)
     return cast("NDArray[np.float32]", total / len(pictures))
-
-
-def _whitened(rgb: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
-    """Return luma with local mean and contrast taken out, faded at the borders."""
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    height_px, width_px = grey.shape
-    scale = side_px / min(height_px, width_px)
-    if scale < 1:
-        size_wh = round(width_px * scale), round(height_px * scale)
-        grey = cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA)
-    pixels = grey.astype(np.float32)
-    window = (max(3, min(pixels.shape) // 30) | 1,) * 2
-    detail = pixels - cv2.blur(cv2.blur(pixels, window), window)
-    deviation = np.sqrt(np.maximum(cv2.blur(cv2.blur(detail * detail, window), window), 0.0))
-    flat = np.clip(detail / (deviation + 0.7), -1.5, 1.5)
-    return cast("NDArray[np.float32]", flat * _taper(flat.shape[0])[:, None] * _taper(flat.shape[1])[None])
-
-
-def _taper(length: int) -> NDArray[np.float32]:
-    inward = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
-    t = np.clip(inward / (0.1 * length), 0.0, 1.0)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def _spectrum(pixels: NDArray[np.float32]) -> _Spectrum:
@@ -252,7 +231,7 @@ def _waves(length: int, tile_px: float) -> NDArray[np.complex64]:
 
 
 def _placed(found: NDArray[np.complex64], scale: float, *, mirrored: bool, exact: bool) -> _Look:
-    """Search the tile's place by the waves of known phase, and read the others there. found: (188,)."""
+    """Search the tile's place by the waves of known phase, and read the others there. found: (176,)."""
     lines = carriers()
     waves = lines.waves[lines.sync]
     known = found[lines.sync] * np.conj(lines.phase[lines.sync])
