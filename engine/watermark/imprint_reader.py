@@ -13,7 +13,7 @@ Template Matching for Affine Resistant Image Watermarks", 2000 (search in the ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -33,6 +33,7 @@ _REFINE = 4.8  # sync above which the scale is worth refining; chance rarely get
 _DECODE = 5.0  # sync above which decoding is worth a try; the checksum decides
 _WORK_SIDE_PX = 480
 _FINE_SIDE_PX = 960  # second look at large pictures, in which the frame may be small: screenshots
+_PART, _PART_PLACES = 0.55, ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # third look: 4K screenshots
 _SCALES = np.exp(np.arange(np.log(0.3), np.log(2.6), 0.005))  # tile over that of an uncropped frame
 _CANDIDATES, _SPREAD_CANDIDATES = 8, 4  # the likeliest are looked at from both sides
 _SPREAD = (-0.003, 0.0, 0.003)  # relative; half the waves' tolerance across the picture
@@ -102,14 +103,31 @@ def read_imprint(pictures: Sequence[NDArray[np.uint8]]) -> Imprint | None:
     Args:
         pictures: (H, W, 3) uint8 RGB, all of one size.
     Cost:
-        0.07 s of processor time for a 1280x720 picture on one core of an AMD EPYC.
+        0.08 s of processor time for a 1280x720 picture on one core of an AMD EPYC; 3 s for an unmarked 4K one.
     """
     if not pictures or min(pictures[0].shape[:2]) < LEAST_SIDE_PX:
         return None
-    found = judge(best_guess(pictures))
-    if (found is None or found.payload is None) and min(pictures[0].shape[:2]) > _WORK_SIDE_PX * 1.5:
-        found = judge(best_guess(pictures, side_px=_FINE_SIDE_PX)) or found
+    found = None
+    for part, side_px in _views(pictures):
+        seen = judge(best_guess(part, side_px=side_px))
+        if seen is not None and seen.payload is not None:
+            return seen
+        found = found or seen
     return found
+
+
+def _views(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[Sequence[NDArray[np.uint8]], int]]:
+    """Yield what to look at and with which short side: the whole, finer, and of very large pictures parts."""
+    yield pictures, _WORK_SIDE_PX
+    height_px, width_px = pictures[0].shape[:2]
+    side_px = min(height_px, width_px)
+    if side_px > _WORK_SIDE_PX * 1.5:
+        yield pictures, _FINE_SIDE_PX
+    if side_px > _FINE_SIDE_PX * 1.5:
+        rows, columns = round(height_px * _PART), round(width_px * _PART)
+        for down, across in _PART_PLACES:
+            top, left = round((height_px - rows) * down), round((width_px - columns) * across)
+            yield [picture[top : top + rows, left : left + columns] for picture in pictures], _FINE_SIDE_PX
 
 
 def best_guess(pictures: Sequence[NDArray[np.uint8]], *, side_px: int = _WORK_SIDE_PX) -> Guess:

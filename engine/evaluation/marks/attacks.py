@@ -117,7 +117,7 @@ def _on_a_desktop(picture: Picture, scale: float) -> Picture:
     left, top = width_px // 7, height_px // 5
     desktop[top - 24 : top, left : left + width_px] = (40, 42, 48)
     desktop[top : top + height_px, left : left + width_px] = shown
-    return desktop
+    return cast("Picture", desktop)
 
 
 ATTACKS: Mapping[str, Attack] = {
