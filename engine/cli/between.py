@@ -13,6 +13,7 @@ from engine.cli.options import (
     OUT_HELP,
     BackendOption,
     BackgroundOption,
+    ContactSheetOption,
     FpsOption,
     ModelOption,
     QuietOption,
@@ -50,9 +51,7 @@ def interpolate(
     background: BackgroundOption = None,
     model: ModelOption = "lite-512",
     backend: BackendOption = "auto",
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet too.")
-    ] = None,
+    sheet: ContactSheetOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
 ) -> None:

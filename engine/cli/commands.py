@@ -15,10 +15,14 @@ from engine.cli.options import (
     AbsoluteOption,
     BackendOption,
     BackgroundOption,
+    CameraOption,
+    ContactSheetOption,
+    DeviceOption,
     FpsOption,
     MirrorOption,
     ModelOption,
     QuietOption,
+    SecondsOption,
     SetOption,
     SettingsOption,
     SizeOption,
@@ -110,12 +114,8 @@ def animate(
     background: BackgroundOption = None,
     mirror: MirrorOption = False,
     fps: FpsOption = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.1, help="Stop after so much driving time.")
-    ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet too.")
-    ] = None,
+    seconds: SecondsOption = None,
+    sheet: ContactSheetOption = None,
     heat_map: Annotated[
         bool, typer.Option("--heat-map", help="Show which picture of the set each pixel comes from, in colours.")
     ] = False,
@@ -172,16 +172,12 @@ def _animate(job: AnimateJob, *, quiet: bool) -> Animation:
 @guarded
 def run(
     source_set: SetOption,
-    camera: Annotated[
-        str, typer.Option("--camera", metavar="ID", help="Camera of `bunraku cameras`, or a video.")
-    ] = "0",
+    camera: CameraOption = "0",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Record into a file too; names as for animate.")
     ] = None,
     virtual_camera: Annotated[bool, typer.Option(help="Offer the picture as a camera to other programs.")] = True,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Virtual-camera device, where there are several.")
-    ] = None,
+    device: DeviceOption = None,
     model: ModelOption = "lite",
     backend: BackendOption = "auto",
     sources: SourcesOption = None,

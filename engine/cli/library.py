@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
 from engine.cli.guard import guarded
+from engine.cli.options import AsJsonOption
 
 __all__ = ["cameras", "doctor"]
 
@@ -29,7 +29,7 @@ def cameras() -> None:
 
 @guarded
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Check what Bunraku needs.
 

@@ -13,7 +13,9 @@ from engine.cli.options import (
     MODEL_NAMES,
     AbsoluteOption,
     BackendOption,
+    JsonFileOption,
     QuietOption,
+    SecondsOption,
     SetOption,
     parse_counts,
     parse_names,
@@ -23,7 +25,6 @@ from engine.errors import InvalidSetting
 
 __all__ = ["bench", "compare", "evaluate"]
 
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")]
 CountsOption = Annotated[
     str, typer.Option("--sources", metavar="N,N,…", help="How many pictures to use, one run each.")
 ]
@@ -43,7 +44,7 @@ def bench(
     ] = "lite",
     backend: BackendOption = "auto",
     layers: Annotated[bool, typer.Option("--layers", help="Say what each layer of the model takes.")] = False,
-    json_file: JsonOption = None,
+    json_file: JsonFileOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Measure speed.
@@ -99,7 +100,7 @@ def evaluate(
         str, typer.Option("--set", metavar="NAME|PATH", help="With --cross: the character; else another clip.")
     ] = "",
     backend: BackendOption = "auto",
-    json_file: JsonOption = None,
+    json_file: JsonFileOption = None,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PNG", help="Write sources, driving and outputs side by side.")
     ] = None,
@@ -183,9 +184,7 @@ def compare(
         int | None, typer.Option("--sources", min=1, help="Number of pictures: all of a set, 4 of a clip.")
     ] = None,
     absolute: AbsoluteOption = False,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.1, help="Stop after so much driving time.")
-    ] = None,
+    seconds: SecondsOption = None,
     backend: BackendOption = "auto",
     quiet: QuietOption = False,
 ) -> None:

@@ -17,12 +17,19 @@ __all__ = [
     "MODEL_NAMES",
     "OUT_HELP",
     "AbsoluteOption",
+    "AsJsonOption",
     "BackendOption",
     "BackgroundOption",
+    "CameraOption",
+    "ContactSheetOption",
+    "DeviceOption",
     "FpsOption",
+    "JsonFileOption",
     "MirrorOption",
     "ModelOption",
     "QuietOption",
+    "ReplaceOption",
+    "SecondsOption",
     "SetOption",
     "SettingsOption",
     "SizeOption",
@@ -64,6 +71,15 @@ FpsOption = Annotated[float | None, typer.Option("--fps", help="Frames per secon
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings file; the options here win over it.")
 ]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Virtual-camera device, where there are several.")]
+SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after so much driving time.")]
+ContactSheetOption = Annotated[
+    Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet too.")
+]
+JsonFileOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a set of this name.")]
+CameraOption = Annotated[str, typer.Option("--camera", metavar="ID", help="Camera of `bunraku cameras`, or a video.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 

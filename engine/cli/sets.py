@@ -11,7 +11,7 @@ import typer
 
 from engine.cli.guard import guarded
 from engine.cli.landmarks import set_landmarks
-from engine.cli.options import QuietOption
+from engine.cli.options import AsJsonOption, QuietOption, ReplaceOption
 from engine.cli.set_options import (
     AuthorOption,
     ColourOption,
@@ -95,7 +95,7 @@ def set_show(name: NameArgument) -> None:
 @guarded
 def set_check(
     name: NameArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    as_json: AsJsonOption = False,
     sheet: SheetOption = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild/--no-rebuild", help="Rebuild each picture from the others (takes seconds).")
@@ -235,7 +235,7 @@ def set_export(
 def set_import(
     file: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="A .bunraku.zip, or a set's folder.")],
     name: Annotated[str | None, typer.Option("--name", help="Call it something else.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a set of this name.")] = False,
+    replace: ReplaceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Take a set from somebody else into your own.

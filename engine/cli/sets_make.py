@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.guard import guarded
-from engine.cli.options import QuietOption
+from engine.cli.options import CameraOption, QuietOption, ReplaceOption
 from engine.cli.set_options import (
     AuthorOption,
     ColourOption,
@@ -56,7 +56,7 @@ def set_new(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Where to put NAME.bunraku instead of your own sets.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a set of this name.")] = False,
+    replace: ReplaceOption = False,
     sheet: SheetOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -104,9 +104,7 @@ def set_add(
 @guarded
 def set_capture(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new set, or one of your own to fill up.")],
-    camera: Annotated[
-        str, typer.Option("--camera", metavar="ID", help="Camera of `bunraku cameras`, or a video.")
-    ] = "0",
+    camera: CameraOption = "0",
     seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="Stop by itself after so long.")] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", metavar="POSE", help="Do not ask for this.")] = None,
     consent: ConsentOption = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.guard import guarded
-from engine.cli.options import BackendOption, ModelOption, QuietOption, parse_names, parse_size
+from engine.cli.options import BackendOption, DeviceOption, ModelOption, QuietOption, parse_names, parse_size
 
 __all__ = ["soak"]
 
@@ -37,9 +37,7 @@ def soak(
     ] = None,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the picture that goes out.")] = "640x360",
     virtual_camera: Annotated[bool, typer.Option(help="Feed a real virtual camera too; there must be one.")] = False,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Virtual-camera device, where there are several.")
-    ] = None,
+    device: DeviceOption = None,
     model: ModelOption = "lite",
     backend: BackendOption = "auto",
     json_file: Annotated[

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the invisible mark lives: a set of spatial frequencies, those of a square tile repeated over the frame.
 
-The tile's side is 192 px on a frame whose short side is 720 px and scales with it, so the mark keeps its place in a
-picture of any size. Its waves are 16 to 64 px long: coarse enough to pass H.264 and halving, fine enough not to be
-lost in a picture's own large shapes. Of 188 waves, 76 have fixed phases and tell a reader where the tile begins; the
-phases of 112 carry two coded bits each (QPSK). Waves along the axes are left out: that is where edges of windows are.
+The tile's side is 256 px on a frame whose short side is 720 px and scales with it, so the mark keeps its place in a
+picture of any size. Its waves are 22 to 75 px long: coarse enough to pass halving and then H.264, which keeps of waves
+of 16 px a fifth and of 50 px nearly all; fine enough not to be lost in a picture's own large shapes. Of 176 waves, 64
+have fixed phases and tell a reader where the tile begins; the phases of 112 carry two coded bits each (QPSK). Waves
+along the axes are left out: that is where edges of windows are.
 
 All numbers here are part of the format: a reader of another version must find the same. They come from SHA-256 and not
 from numpy's generators, whose streams may change. Pure values; any thread.
@@ -25,15 +26,15 @@ from engine.watermark.payload import CODED_BITS
 __all__ = ["HIGHEST", "REFERENCE_SIDE_PX", "TILE_PX", "Carriers", "carriers", "wave_amplitudes"]
 
 REFERENCE_SIDE_PX = 720
-TILE_PX = 192
-HIGHEST = 12  # waves per tile
-_LOWEST = 3
-_SEED = b"Bunraku invisible mark, format 1"
+TILE_PX = 256
+_BAND = 3.4, 11.6  # waves per tile
+HIGHEST = 11
+_SEED = b"Bunraku invisible mark, format 2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carriers:
-    """waves: (188, 2) int, (x, y) waves per tile, y > 0. phase: (188,) complex64, unit size.
+    """waves: (176, 2) int, (x, y) waves per tile, y > 0. phase: (176,) complex64, unit size.
 
     sync, data: indices into `waves`. order: (224,) which coded bit each half of a data wave carries. flips: (224,) ±1.
     """
@@ -51,7 +52,7 @@ def carriers() -> Carriers:
     """Return the format's carriers."""
     span = range(-HIGHEST, HIGHEST + 1)
     waves = np.array(
-        [(x, y) for y in range(1, HIGHEST + 1) for x in span if x and _LOWEST <= (x * x + y * y) ** 0.5 <= HIGHEST]
+        [(x, y) for y in range(1, HIGHEST + 1) for x in span if x and _BAND[0] <= (x * x + y * y) ** 0.5 <= _BAND[1]]
     )
     data_count = CODED_BITS // 2
     shuffled = _shuffled(len(waves), b"waves")

@@ -2,7 +2,7 @@
 """What the invisible mark says: which product, which version, which run; and the code that carries it through noise.
 
 56 bits: product 8, version 8 (major and minor, 4 each), run 24, checksum 16 (CRC-CCITT of the others). They are sent as
-224 bits of a tail-biting convolutional code of rate 1/4 and constraint length 7 (generators 133, 171, 165, 117 octal),
+224 bits of a tail-biting convolutional code of rate 1/4 and constraint length 9 (generators 463, 535, 733, 745 octal),
 which a Viterbi decoder with soft decisions reads back. The run number is drawn anew by every process and is in no
 other way tied to a person or machine. Pure functions; any thread.
 
@@ -24,8 +24,8 @@ __all__ = ["CODED_BITS", "PAYLOAD_BITS", "PRODUCT_ID", "Payload", "current_paylo
 
 PRODUCT_ID = 0xB5
 PAYLOAD_BITS = 56
-_GENERATORS = (0o133, 0o171, 0o165, 0o117)
-_MEMORY = 6
+_GENERATORS = (0o463, 0o535, 0o733, 0o745)
+_MEMORY = 8
 _STATES = 1 << _MEMORY
 CODED_BITS = PAYLOAD_BITS * len(_GENERATORS)
 _TURNS = 3

@@ -24,6 +24,7 @@ from engine.verify import media
 from engine.verify.check import verify
 from engine.verify.media import Unreadable, read_media
 from engine.watermark.gate import seal
+from engine.watermark.imprint_reader import TRACE, best_guess, read_imprint
 from engine.watermark.payload import Payload, current_payload
 
 SIZE_WH = (960, 540)
@@ -116,6 +117,16 @@ def test_a_screenshot_of_a_player(tmp_path: Path) -> None:
     assert verdict.invisible is not None
     assert verdict.invisible.payload == current_payload()
     assert verdict.invisible.scale == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_small_window_on_a_large_screen() -> None:
+    screen = np.full((1600, 2000, 3), 90, np.uint8)
+    # less than a quarter of the screen's height: seen as a whole the screen is too coarse to read it
+    screen[1200:1560, 1340:1980] = cv2.resize(marked(1)[0], (640, 360), interpolation=cv2.INTER_AREA)
+    found = read_imprint([screen])
+    assert found is not None
+    assert found.payload == current_payload()
+    assert best_guess([screen]).sync < TRACE
 
 
 def test_a_mirrored_crop_as_jpeg(tmp_path: Path) -> None:

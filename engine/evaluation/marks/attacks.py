@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to marked frames on their way: each attack takes a marked scene and returns the picture that arrives.
+"""What happens to marked frames on their way: each attack takes a marked scene and returns the picture that arrives, or
+all pictures of the scene, which are then read together.
 
 H.264 is libx264, preset `medium`, on the whole scene; the frame looked at is the last but one, which was predicted from
 others. Everything else is done to that frame.
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
+from engine.evaluation.marks.scenes import FRAMES
 
 __all__ = ["ATTACKS", "Attack", "Sent", "h264"]
 
@@ -29,7 +31,7 @@ class Sent:
 
     def __init__(self, frames: list[Picture]) -> None:
         self.frames = frames
-        self._encoded: dict[int, Picture] = {}
+        self._encoded: dict[tuple[int, bool], list[Picture]] = {}
 
     @property
     def seen(self) -> Picture:
@@ -38,12 +40,18 @@ class Sent:
 
     def h264(self, crf: int) -> Picture:
         """Return that frame after encoding and decoding."""
-        if crf not in self._encoded:
-            self._encoded[crf] = h264(self.frames, crf=crf)[_SEEN]
-        return self._encoded[crf]
+        return self.clip(crf)[_SEEN]
+
+    def clip(self, crf: int, *, halved: bool = False) -> list[Picture]:
+        """Return all frames after halving, if asked for, encoding and decoding."""
+        key = crf, halved
+        if key not in self._encoded:
+            frames = [_halved(frame) for frame in self.frames] if halved else self.frames
+            self._encoded[key] = h264(frames, crf=crf)
+        return self._encoded[key]
 
 
-Attack = Callable[[Sent, np.random.Generator], Picture]
+Attack = Callable[[Sent, np.random.Generator], Picture | list[Picture]]
 
 
 def h264(frames: list[Picture], *, crf: int, preset: str = "medium", fps: int = 30) -> list[Picture]:
@@ -97,16 +105,19 @@ def _nv12(picture: Picture) -> Picture:
     return cast("Picture", cv2.cvtColor(np.vstack([planar[:height_px], interleaved]), cv2.COLOR_YUV2RGB_NV12))
 
 
-def _on_a_desktop(picture: Picture) -> Picture:
-    """A player's window at three quarters of its size on a grey desktop, with a title bar."""
-    height_px, width_px = picture.shape[:2]
-    shown_wh = width_px * 3 // 4, height_px * 3 // 4
-    desktop = np.full((height_px, width_px, 3), 96, np.uint8)
-    left, top = (width_px - shown_wh[0]) // 2, (height_px - shown_wh[1]) // 2
-    desktop[top - 24 : top, left : left + shown_wh[0]] = (40, 42, 48)
-    shown = cv2.resize(picture, shown_wh, interpolation=cv2.INTER_AREA)
-    desktop[top : top + shown_wh[1], left : left + shown_wh[0]] = shown
-    return desktop
+def _on_a_desktop(picture: Picture, scale: float) -> Picture:
+    """A player's window with a title bar on a desktop of coloured stripes, a third larger than the window."""
+    shown = cv2.resize(
+        picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
+    height_px, width_px = shown.shape[:2]
+    rows, columns = np.mgrid[: height_px * 4 // 3, : width_px * 4 // 3]
+    desktop = np.stack([70 + rows // 16 % 9 * 4, 96 + columns // 24 % 7 * 5, 120 + (rows + columns) // 40 % 5], axis=-1)
+    desktop = desktop.astype(np.uint8)
+    left, top = width_px // 7, height_px // 5
+    desktop[top - 24 : top, left : left + width_px] = (40, 42, 48)
+    desktop[top : top + height_px, left : left + width_px] = shown
+    return cast("Picture", desktop)
 
 
 ATTACKS: Mapping[str, Attack] = {
@@ -117,7 +128,7 @@ ATTACKS: Mapping[str, Attack] = {
     "H.264 crf 33": lambda sent, random: sent.h264(33),
     "0.5×": lambda sent, random: _halved(sent.seen),
     "H.264 crf 28, then 0.5×": lambda sent, random: _halved(sent.h264(28)),
-    "0.5×, then H.264 crf 28": lambda sent, random: h264([_halved(frame) for frame in sent.frames], crf=28)[_SEEN],
+    "0.5×, then H.264 crf 28": lambda sent, random: sent.clip(28, halved=True)[_SEEN],
     "crop to 80 %": lambda sent, random: _cropped(sent.seen, random),
     "H.264 crf 28, then crop to 80 %": lambda sent, random: _cropped(sent.h264(28), random),
     "JPEG q50": lambda sent, random: _jpeg(sent.seen, quality=50),
@@ -126,5 +137,10 @@ ATTACKS: Mapping[str, Attack] = {
     "YUY2": lambda sent, random: _yuy2(sent.seen),
     "NV12": lambda sent, random: _nv12(sent.seen),
     "mirrored": lambda sent, random: np.ascontiguousarray(sent.seen[:, ::-1]),
-    "H.264 crf 23, screenshot at 75 %": lambda sent, random: _on_a_desktop(sent.h264(23)),
+    "H.264 crf 23, screenshot at 75 %": lambda sent, random: _on_a_desktop(sent.h264(23), 0.75),
+    "H.264 crf 23, screenshot at 80–125 %": lambda sent, random: _on_a_desktop(
+        sent.h264(23), random.uniform(0.8, 1.25)
+    ),
+    f"H.264 crf 33, {FRAMES} frames together": lambda sent, random: sent.clip(33),
+    f"0.5×, then H.264 crf 28, {FRAMES} frames together": lambda sent, random: sent.clip(28, halved=True),
 }

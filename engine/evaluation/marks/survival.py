@@ -68,13 +68,14 @@ def measure_survival(
         psnr.setdefault(scene.kind, []).append(_psnr(scene.frames[-2], imprint(scene.frames[-2], payload)))
         sent = Sent(marked)
         for name, attack in attacks.items():
-            picture = attack(sent, random)
+            received = attack(sent, random)
+            pictures = received if isinstance(received, list) else [received]
             result = found.setdefault((name, scene.kind), Survival(name, scene.kind))
-            guess = best_guess([picture])
+            guess = best_guess(pictures)
             result.bits.append(float((guess.bits == payload.as_bits()).mean()))
             reading = judge(guess)
             result.read.append(reading is not None and reading.payload == payload)
-            result.seen.append(has_mark(picture))
+            result.seen.append(has_mark(pictures[-1]))
         advance(count + 1)
     return list(found.values()), psnr
 
