@@ -32,7 +32,7 @@ def decoded(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
     model.finish.out.weight.data.normal_(std=0.05)
     model.sketch.steer.weight.data.normal_(std=0.05)
     folder = tmp_path_factory.mktemp("assets") / "models" / "small"
-    export_model(model, folder, shares=False)
+    export_model(model, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "asset_root", lambda: folder.parents[1])
         return load_manifest("small")

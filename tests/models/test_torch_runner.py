@@ -34,7 +34,7 @@ def awake(tmp_path_factory: pytest.TempPathFactory) -> ModelManifest:
             if name.startswith(("sketch", "finish")):
                 parameter += 0.05 * torch.randn_like(parameter)
     folder = tmp_path_factory.mktemp("awake")
-    facts = export_model(model, folder, shares=False)
+    facts = export_model(model, folder)
     save_checkpoint(model, folder / "weights.safetensors")
     return dataclasses.replace(
         load_manifest("lite"), name="awake", folder=folder, side_px=128, cache=tuple(facts["cache"]), files={}
