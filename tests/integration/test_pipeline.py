@@ -602,7 +602,7 @@ def test_the_panic_key_held_from_the_start() -> None:
 
 def test_another_character_is_switched_to_between_two_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     returned = threading.Event()
-    monkeypatch.setattr(sets, "return_free_memory", returned.set)
+    monkeypatch.setattr(sets, "trim_heap", returned.set)
     sink, camera, warper = MemorySink(), ScriptedCamera(driving_frame(0)), ScriptedWarper()
     pipeline = _pipeline(camera, sink, renderer=lambda: make_renderer(warper=warper))
     watcher = _Watcher(pipeline)

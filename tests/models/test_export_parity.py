@@ -19,9 +19,8 @@ from engine.build.export import ALLOWED_OPERATORS, cache_names, example_inputs
 from engine.models.checkpoint import load_checkpoint
 from engine.models.config import WarpModelConfig
 from engine.runtime.base import FrameInputs
-from engine.runtime.manifest import SHARES_GRAPH, ModelManifest, list_models, load_manifest
+from engine.runtime.manifest import ModelManifest, list_models, load_manifest
 from engine.runtime.openvino_runner import OpenVinoRunner
-from engine.runtime.openvino_shares import SourceShares
 from engine.runtime.torch_runner import TorchRunner
 from tests.helpers.small_export import SMALL
 
@@ -92,33 +91,6 @@ def test_shipped_models_match_their_weights(name: str) -> None:
     expected = reference.animate(reference.encode(rgba, source_keypoints), inputs)
     actual = runner.animate(runner.encode(rgba, source_keypoints), inputs)
     assert np.abs(actual - expected).max() <= FP32_STEPS * STEP
-
-
-def check_shares(manifest: ModelManifest) -> None:
-    _, source_keypoints, inputs = frames(manifest.side_px, sources=5, picked=2)
-    model = load_checkpoint(manifest.folder / "weights.safetensors").eval()
-    tensors = (torch.from_numpy(np.asarray(a))[None] for a in (inputs.keypoints, source_keypoints, inputs.pick))
-    keypoints, sources, pick = tensors
-    logs = {name: torch.from_numpy(getattr(inputs, name))[None] for name in ("log_stage", "log_face")}
-    with torch.no_grad():
-        weight = model.attention_weight(keypoints, sources, pick=pick, **logs)
-    expected = torch.nn.functional.interpolate(weight, size=manifest.side_px, mode="bilinear")[0].numpy()
-    shares = SourceShares(manifest).shares(source_keypoints, inputs)
-    np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-4)
-    np.testing.assert_allclose(shares[..., inputs.pick].transpose(2, 0, 1), expected, atol=2e-3)
-    assert expected.min() < 0.2 < 0.8 < expected.max(), "both pictures are to be seen"
-
-
-@pytest.mark.parametrize("name", [name for name in list_models() if not load_manifest(name).learned])
-def test_the_heat_maps_graph_is_the_attention_of_the_shipped_weights(name: str) -> None:
-    check_shares(load_manifest(name))
-
-
-def test_the_heat_maps_graph_of_a_fresh_export(small_folder: Path, small_model: ModelManifest) -> None:
-    check_shares(small_model)
-    operators = {node.op_type for node in onnx.load(small_folder / SHARES_GRAPH).graph.node}
-    assert operators <= ALLOWED_OPERATORS
-    assert b"site-packages" not in (small_folder / SHARES_GRAPH).read_bytes()
 
 
 @pytest.mark.parametrize("name", list_models())
