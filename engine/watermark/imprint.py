@@ -115,7 +115,7 @@ def _strength(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _flat_strength(side_px: int) -> float:
-    small = (REFERENCE_SIDE_PX / side_px) ** _SMALL_FRAME_POWER
+    small = float((REFERENCE_SIDE_PX / side_px) ** _SMALL_FRAME_POWER)
     return _FLAT * min(_SMALL_FRAME_MOST, max(1.0, small))
 
 
