@@ -115,7 +115,7 @@ def evaluate(
     whether a face is found, whose face shape and colours it has, whether it does what was asked, and jitter.
 
     With --between, the frame half-way between two frames of a turn is rebuilt from these two, beside a cross-fade: in
-    all turns of 10 to 60 degrees, and in those of them in which the performer passed close to the path.
+    all turns of 10 to 60 degrees, and where the performer passed close to the path between both pictures.
     """
     if between:
         _evaluate_between(clips, models=models, cross=cross, backend=backend, sheet=sheet, quiet=quiet)
