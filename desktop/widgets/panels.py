@@ -217,6 +217,7 @@ class OutputPanel(QWidget):
         self.microphone.show_value(self._microphone)
         self._no_microphone.setText(reason)
         self._no_microphone.setVisible(bool(reason))
+        self.meter.setVisible(any(value == self._microphone for _, value in named))
 
     def show_sound_failure(self, reason: str) -> None:
         """Show why nothing is heard of the microphone."""

@@ -172,10 +172,19 @@ def test_the_microphone_is_a_choice_and_none_is_said(qtbot: QtBot) -> None:
     panel.show_microphones([("Headset", "ALSA:Headset")], "")
     assert panel.microphone.currentData() == "ALSA:Old"
     assert "not connected" in panel.microphone.currentText()
+    assert panel.meter.isHidden(), "nothing to listen to"
+    panel.show_microphone("ALSA:Headset")
+    assert not panel.meter.isHidden()
+    panel.show_sound_failure("It is used by another program.")
+    assert panel.meter.isHidden()
+    panel.show_microphones([("Headset", "ALSA:Headset")], "")
+    assert not panel.meter.isHidden(), "another look, another chance"
+    panel.show_microphone("ALSA:Old")
     with qtbot.waitSignal(panel.microphone_chosen) as chosen:
         choose(panel.microphone, "Headset")
     assert chosen.args == ["ALSA:Headset"]
     panel.show_microphone("")
+    assert panel.meter.isHidden()
     panel.show_microphones([], "No microphone is connected.")
     assert panel.microphone.currentText() == "No sound"
     assert any(w.text() == "No microphone is connected." for w in panel.findChildren(QLabel))
