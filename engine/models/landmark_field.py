@@ -32,7 +32,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.assets import load_canonical_face
@@ -161,7 +160,8 @@ class LandmarkField(nn.Module):
 
     def _calmed(self, affine: Tensor, scale: Tensor, shown: Tensor) -> Tensor:
         """Draw a head map (B, 4, 3) that hardly differs from that of the picture shown to it."""
-        flat = torch.cat([affine[:, :3], F.pad(affine[:, 3:, :2], (0, 1))], 1)  # how near a head is hangs on its size
+        place = affine[:, 3, :2]  # how near a head is hangs on its size
+        flat = torch.cat([affine[:, :3], torch.cat([place, torch.zeros_like(place[:, :1])], -1)[:, None]], 1)
         change = flat - shown
         moved = change.square().sum((1, 2)) / scale.square()
         share = moved / (moved + self.calm.square())
