@@ -232,9 +232,8 @@ class ImplicitWarp(nn.Module):
 def _shown_head(log_stage: Tensor, pose: Tensor, scale: Tensor, origin: Tensor) -> Tensor:
     """Head map of the pictures that draw the stage, (B, 4, 3), its origin without depth."""
     linear = pose.unflatten(-1, (3, 3)) * scale[..., None, None]
-    place = torch.cat(
-        [origin, torch.zeros_like(origin[..., :1])], -1
-    )  # a pad would not be an operator of every back-end
+    # Joined, not padded: a pad would not be an operator of every back-end.
+    place = torch.cat([origin, torch.zeros_like(origin[..., :1])], -1)
     heads = torch.cat([linear, place[:, :, None]], 2)  # (B, K, 4, 3)
     return (torch.softmax(log_stage, -1)[..., None, None] * heads).sum(1)
 

@@ -42,6 +42,7 @@ __all__ = ["FIELD_MAPS", "Field", "LandmarkField"]
 
 FIELD_MAPS = 21  # channels of `LandmarkField.maps`
 _POLAR_STEPS = 5  # quadratic convergence: exact to float32 for any head the tracker finds
+_CARRY = 1.0  # how far beyond the face, in its own length, a landmark's shift is carried at least
 _REST_STEPS = 5  # the fixed point has converged to 0.01 px by then
 
 
@@ -91,9 +92,7 @@ class LandmarkField(nn.Module):
         self.depth_weight = number(0.8)  # of depth against x, y in matching
         self.face_reach = number(0.4)  # how far landmark detail reaches past the face
         self.rigidity = number(0.78)  # 1: hair follows a rotation, 0: the free affine map
-        self.calm = number(
-            0.085
-        )  # a change of the head by this much, in its own size, moves hair and torso half as far
+        self.calm = number(0.085)  # a head that changes by this much, in its own size, moves hair and torso half as far
         # Hair beside the face, and by how much more at its outline: depth of the plane it turns about, and narrowing
         # under a turn (1: like a flat card, 0: not at all).
         self.hair_reach = number(1.94)  # canonical units from the middle of the face, half way to the outline's values
@@ -149,8 +148,12 @@ class LandmarkField(nn.Module):
         target = torch.cat(
             [self.canonical[:, :2] - rigid_lm, self.depth_weight * self.canonical[:, 2:].expand(b, -1, -1)], -1
         )
-        detail = on_face * (near @ target)  # (B, M, 3)
-        position = torch.cat([rigid_grid + detail[..., :2], detail[..., 2:]], -1)
+        detail = near @ target  # (B, M, 3)
+        shift = detail[..., :2]
+        # A shift that ends within less than its own length would fold the picture: below a chin that is far from where
+        # its head would carry it, a second chin.
+        reach = torch.maximum(self.face_reach.square(), _CARRY**2 * shift.square().sum(-1, keepdim=True))
+        position = torch.cat([rigid_grid + torch.exp(-gap / (s * s * reach)) * shift, on_face * detail[..., 2:]], -1)
         return Field(position, near, on_face, deform, (affine[:, :3] / s).flatten(1), scale, affine[:, 3, :2])
 
     def pose(self, keypoints: Tensor) -> Tensor:
