@@ -14,7 +14,8 @@ fitting.py           fewer pictures, where a GPU has no memory for all
 """
 
 from engine.warp.learned_warper import LearnedWarper
+from engine.warp.prepared import PreparedSourceSet
 from engine.warp.select import open_warper
-from engine.warp.warper import PreparedSourceSet, Warper
+from engine.warp.warper import Warper
 
 __all__ = ["LearnedWarper", "PreparedSourceSet", "Warper", "open_warper"]

@@ -47,9 +47,10 @@ from engine.landmarks import (
 )
 from engine.types import WarpedPortrait
 from engine.warp.flow import Float, find_flow, flows_to_moment, moved_by
+from engine.warp.outline import outline_between, smoothstep
 from engine.warp.warper import Warper
 
-__all__ = ["Between", "Pair", "blend_pictures", "look_at_pair", "smoothstep", "warp_between"]
+__all__ = ["Between", "Pair", "blend_pictures", "look_at_pair", "warp_between"]
 
 _SEAM_FROM, _SEAM_FULL = 0.10, 0.45  # change of the pose matrix (about radians) between which the seam takes over
 _SEAM_SOFT = 0.28  # width of the seam, in head scales (about half a face's width)
@@ -59,17 +60,10 @@ _LOOK_SHARE = 0.02  # neighbourhood in which difference is judged, over the side
 _FACE_GROW = 1.05  # around it, inside which the model alone decides
 _FACE_SHARE = 0.9  # of the face's outline, inside which there is no seam
 _OPEN_GAIN, _OPEN_MOST = 6.0, 1.6  # logits per head scale of opening, and at most
-_EDGE_PX = 1.5  # half width of a silhouette's edge
-_APART_PX = 4.0  # outlines this far apart differ
-_SMOOTH_PX = 2.5  # smoothing of an outline half-way
-_HOLE_SHARE = 0.01  # of the picture's area: a hole up to this size is none
-_FAR_PX = 64.0  # distances beyond are all alike
 _AROUND_PX = 3.0  # neighbourhood in which agreement is judged, at 256²
 _ASTRAY = 1.0  # levels, 0-255, that a pixel of flow gone astray counts as
-_LENIENT, _FLOOR = (
-    1.5,
-    4.0,
-)  # the flow wins where it disagrees by less than so many times what the warp does, and levels
+# The flow wins where it disagrees by less than so many times what the warp does, and levels.
+_LENIENT, _FLOOR = 1.5, 4.0
 _DECIDED = 8  # how suddenly: what is taken from both by halves is a ghost
 _WORST = 80.0  # … and by less than about this
 _BACK_PX, _SAME_LEVELS = 1.5, 25.0  # flow that returns this near, to a colour this alike, has found its way
@@ -165,12 +159,6 @@ def warp_between(
     return WarpedPortrait(captured_ns, rgba, backdrop, mass)
 
 
-def smoothstep(x: Float | float) -> Float:
-    """Return 3x² − 2x³ of x clipped to [0, 1]."""
-    t = np.clip(np.asarray(x, np.float32), 0.0, 1.0)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
 def blend_pictures(
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
@@ -198,7 +186,7 @@ def blend_pictures(
     weight = np.stack([(1 - share) * covers[0], share * covers[1]]) + 1e-4 * np.stack([1 - share, share])
     weight /= weight.sum(0)
     colour = weight[0][..., None] * colours[0] + weight[1][..., None] * colours[1]
-    alpha = _outline(covers[0], covers[1], moment.share)
+    alpha = outline_between(covers[0], covers[1], moment.share)
     if pair is not None and pair.trust > 0.0:
         apart = _apart(shown, flows)
         colour, alpha = _with_found(np.asarray(colour, np.float32), alpha, pair, moment, apart)
@@ -239,7 +227,7 @@ def _with_found(colour: Float, alpha: Float, pair: Pair, moment: Between, apart:
     better = 1.0 / (1.0 + (off / (_LENIENT * (apart + _FLOOR))) ** _DECIDED) * np.exp(-((off / _WORST) ** 2))
     better *= pair.trust * (1.0 - _mask(moment.now, FACE_OVAL, len(alpha), grow=_FACE_GROW))
     colours, covers = _layers(pair.persons, flows)
-    found_cover = _outline(covers[0], covers[1], moment.share)
+    found_cover = outline_between(covers[0], covers[1], moment.share)
     weight = np.stack([(1 - t) * covers[0], t * covers[1]]) + np.float32(1e-4)
     weight /= weight.sum(0)
     found = found_cover[..., None] * (weight[0][..., None] * colours[0] + weight[1][..., None] * colours[1])
@@ -309,43 +297,3 @@ def _mask(keypoints: NDArray[np.float32], ring: tuple[int, ...], side: int, *, g
     mask = np.zeros((side, side), np.float32)
     cv2.fillConvexPoly(mask, np.rint(cv2.convexHull(points.astype(np.float32))).astype(np.int32), (1.0,))
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(1.0, side * _LOOK_SHARE / 2)), np.float32)
-
-
-def _outline(first: Float, second: Float, t: float) -> Float:
-    """Return the alpha of the moment's silhouette, (R, R) in [0, 1]."""
-    far = [_signed_distance(cover) for cover in (first, second)]
-    crisp = [_crisp(distance) for distance in far]
-    apart = smoothstep(np.abs(far[0] - far[1]) / _APART_PX)
-    middle = (1 - t) * far[0] + t * far[1]
-    # Flow leaves ragged edges where the two outlines are far apart, and holes where a jaw hides a neck in one only.
-    smooth = cv2.GaussianBlur(middle, (0, 0), 0.01 + _SMOOTH_PX * 4 * t * (1 - t))
-    alpha = _crisp(_fill_small_holes(np.asarray(middle + apart * (smooth - middle), np.float32)))
-    # What is soft in each (hair) stays where the outlines agree; elsewhere with each near its own end of the way.
-    for share, cover, sharp in ((1 - t, first, crisp[0]), (t, second, crisp[1])):
-        alpha = alpha + (share + apart * (share**3 - share)) * (cover - sharp)
-    return np.asarray(np.clip(alpha, 0.0, 1.0), np.float32)
-
-
-def _fill_small_holes(distance: Float) -> Float:
-    """Close what is outside by signed distance, small, and inside the person."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((distance < 0).astype(np.uint8), connectivity=4)
-    side = distance.shape[0]
-    for label in range(1, count):
-        left, top, width, height, area = stats[label]
-        inner = left > 0 and top > 0 and left + width < side and top + height < side
-        if inner and area < _HOLE_SHARE * side * side:
-            distance = np.where(labels == label, np.float32(_EDGE_PX), distance)
-    return distance
-
-
-def _signed_distance(cover: Float) -> Float:
-    inside = (cover > 0.5).astype(np.uint8)
-    if not inside.any() or inside.all():
-        return np.full(cover.shape, _FAR_PX if inside.any() else -_FAR_PX, np.float32)
-    inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    return np.asarray(np.clip(inner - outer + np.where(inside > 0, -0.5, 0.5), -_FAR_PX, _FAR_PX), np.float32)
-
-
-def _crisp(distance: Float) -> Float:
-    return np.asarray(np.clip(0.5 + distance / (2 * _EDGE_PX), 0.0, 1.0), np.float32)

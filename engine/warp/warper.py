@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.cv import cv2
-from engine.errors import InferenceFailed, OutOfDeviceMemory, SourceSetEmpty
+from engine.errors import InferenceFailed, SourceSetEmpty
 from engine.headpose import describe_head
 from engine.runtime.base import EncodedSourceSet, FrameInputs, StartsFrames, WarpRunner
 from engine.types import Query, SourceSet, WarpedPortrait
@@ -24,54 +24,15 @@ from engine.warp.drawn_lids import DrawnLids, LidReach, LidView, open_lids, shut
 from engine.warp.drawn_shut import DRAWN_REACH, shut_eyes
 from engine.warp.fitting import prepare_what_fits
 from engine.warp.layers import layers_of
+from engine.warp.prepared import PreparedSourceSet, ShutEyes
 from engine.warp.selection import SelectionSettings, SourceSelector
 
 if TYPE_CHECKING:
     from engine.runtime.openvino_shares import SourceShares
 
-__all__ = ["PreparedSourceSet", "Warper"]
-
+__all__ = ["Warper"]
 
 _NO_WEIGHT = -30.0  # log weight of a picture that fills a place
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShutEyes:
-    """Shut eyes of a drawn set. encoded: the pictures that show them; made_from: the set's picture each belongs to."""
-
-    lids: DrawnLids
-    encoded: EncodedSourceSet
-    made_from: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedSourceSet:
-    """Everything a set needs on the render thread.
-
-    backdrop: (R, R, 3) uint8, the one that is shown. backdrops: (N, R, R, 3) uint8, that of every picture. keypoints:
-    (N, 478, 3), of its pictures. shut: of a drawn set, its pictures with shut eyes. warning: what is to be said where
-    the device holds only the set's first pictures.
-    """
-
-    name: str
-    encoded: EncodedSourceSet
-    selector: SourceSelector
-    backdrop: NDArray[np.uint8]
-    keypoints: NDArray[np.float32]
-    backdrops: NDArray[np.uint8]
-    shut: ShutEyes | None = None
-    warning: OutOfDeviceMemory | None = None
-
-    @property
-    def shown(self) -> int:
-        """Pictures in use."""
-        return self.encoded.count
-
-    def reset(self) -> None:
-        """Forget the past frames."""
-        self.selector.reset()
-        if self.shut is not None:
-            self.shut.lids.reset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
