@@ -52,7 +52,7 @@ class TestCommand:
         fake = install(monkeypatch)
         assert build_engines.main(["--check", "--only", "lite", "--out", str(tmp_path)]) == 0
         out = capsys.readouterr().out
-        assert out.startswith("lite: 2 files")
+        assert out.startswith("lite: 3 files")
         assert "lite: animate is read by tensorrt_rtx 1.2.3: 7 layers" in out
         assert fake.builds == 0
 

@@ -16,6 +16,8 @@ _TUPLES = [name for name in groups.__all__ if isinstance(getattr(groups, name), 
 @pytest.mark.parametrize("name", _TUPLES)
 def test_groups_hold_distinct_valid_points(name: str) -> None:
     points = getattr(groups, name)
+    if isinstance(points[0], tuple):  # of both sides, each with groups of its own
+        points = [point for side in points for group in side for point in group]
     assert len(set(points)) == len(points)
     assert all(0 <= point < 478 for point in points)
 
