@@ -79,6 +79,7 @@ class Tasks(QObject):
         self._bell.answered.connect(self._report)
         self._done: deque[tuple[Worker, Callable[[], None]]] = deque()
         self._running: list[Worker] = []
+        self._ending: list[Worker] = []  # have reported, and are about to end
 
     @property
     def busy(self) -> bool:
@@ -119,12 +120,16 @@ class Tasks(QObject):
                     _log.info("The thread %s did not end in time.", worker.name)
                     self._running.remove(worker)
             self._report()
+        for worker in self._ending:
+            worker.join(timeout_s)
+        self._ending.clear()
 
     def _report(self) -> None:
         while self._done:
             worker, report = self._done.popleft()
             if worker in self._running:
                 self._running.remove(worker)
+            self._ending = [*(one for one in self._ending if one.alive), worker]
             report()
         if not self._running:
             self.idle.emit()

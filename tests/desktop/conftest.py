@@ -29,7 +29,6 @@ from tests.helpers.scripted import SIZE_WH
 __all__: list[str] = []
 
 WindowMaker = Callable[..., MainWindow]
-_ENDING_S = 5.0
 
 
 def _threads() -> set[str]:
@@ -45,9 +44,6 @@ def _nothing_is_left_behind(qapp: QApplication) -> Iterator[None]:
     gc.collect()
     gc.freeze()  # what lives on is not looked at again: all the libraries, a tenth of a second after every test
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    for thread in threading.enumerate():
-        if thread.name.startswith("bunraku-"):
-            thread.join(_ENDING_S)  # done with its work, it may still be ending
     assert not _threads(), f"threads left: {_threads()}"
     left = [w for w in QApplication.topLevelWidgets() if id(w) not in widgets_before and not w.isHidden()]
     assert not left, f"windows left: {left}"

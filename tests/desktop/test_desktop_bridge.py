@@ -138,6 +138,25 @@ def test_closing_waits_for_tasks_and_for_what_they_start(qtbot: QtBot) -> None:
     assert not tasks.busy
 
 
+def test_closing_waits_for_a_thread_that_has_reported_and_not_ended(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, release = Tasks(), threading.Event()
+    ring = tasks._bell.ring
+
+    def ring_and_linger() -> None:
+        ring()
+        assert release.wait(_LONG_S)
+
+    monkeypatch.setattr(tasks._bell, "ring", ring_and_linger)
+    tasks.run("lingering", lambda: None, failed=pytest.fail)
+    qtbot.waitUntil(lambda: not tasks.busy)
+    threading.Timer(0.05, release.set).start()
+    tasks.close()
+    assert release.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "bunraku-task lingering"]
+
+
 def test_the_heartbeat_of_the_gui_thread_is_steady_while_frames_come(qtbot: QtBot) -> None:
     """What the window does per frame is short: the picture is wrapped, not copied, and painted once."""
     from desktop.bridge.outputs import card
